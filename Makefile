@@ -1,0 +1,39 @@
+# `make` alone lists the targets. Each installs what it needs into .venv first; when nothing changed that takes no time.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PYTEST := .venv/bin/pytest -n 2 --dist loadgroup
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix openapi requirements product tools
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+
+demo: product ## gateway and simulated KRA on this machine, one sale signed (ONCE=1 checks and ends, PORT=8001)
+	@$(PY) -m gateway.ops demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
+
+test: tools ## all tests, on SQLite and again on PostgreSQL (ARGS="-k word" for some)
+	@$(PY) tools/provision.py
+	@$(PYTEST) --database sqlite $(ARGS); sqlite=$$?; \
+	$(PYTEST) --database postgres $(ARGS); postgres=$$?; \
+	exit $$((sqlite || postgres))
+
+check: tools ## format, lint, types, layers, migrations, generated files, links
+	@$(PY) tools/check.py
+
+fix: tools ## format and mend what can be mended by machine
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+openapi: product ## write docs/reference/openapi.json
+	@$(PY) tools/check.py --write openapi
+
+requirements: tools ## write requirements.txt from uv.lock
+	@$(PY) tools/check.py --write requirements
+
+product:
+	@$(PYTHON) tools/bootstrap.py
+
+tools:
+	@$(PYTHON) tools/bootstrap.py --groups dev servers
