@@ -1,0 +1,1 @@
+"""The calls beside sales, items and basic data, by subject: functions that take a client."""
