@@ -1,0 +1,162 @@
+"""Companies, their branches and people, and the keys with which systems speak for them."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Environment(models.TextChoices):
+    """The two worlds that share nothing but the company: devices, keys, numbers, items, invoices live in one each."""
+
+    SANDBOX = "sandbox", "Sandbox"
+    PRODUCTION = "production", "Production"
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in with an e-mail address; what they may see comes from their memberships."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=100, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    joined_at = models.DateTimeField(db_default=Now())
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Company(models.Model):
+    """A taxpayer whose sales pass through the gateway; everything else belongs to exactly one."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        CLOSED = "closed", "Closed"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    pin = models.CharField(
+        "KRA PIN",
+        max_length=11,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Z]\d{9}[A-Z]$", "letter, 9 digits, letter")],
+    )
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.ACTIVE)
+    plan = models.CharField(max_length=40, default="standard")
+    contact_email = models.EmailField(blank=True)
+    contact_phone = models.CharField(max_length=20, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "companies"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pin})"
+
+
+class Branch(models.Model):
+    """A place of business; its two-digit code is KRA's, 00 is the head office."""
+
+    company = models.ForeignKey(Company, models.PROTECT, related_name="branches")
+    code = models.CharField(max_length=2, validators=[RegexValidator(r"^\d{2}$", "two digits")])
+    name = models.CharField(max_length=60)
+    address = models.CharField(max_length=200, blank=True)
+    city = models.CharField(max_length=60, blank=True)
+    top_message = models.CharField("message above the items", max_length=20, blank=True)
+    bottom_message = models.CharField("message at the end", max_length=20, blank=True)
+
+    class Meta:
+        verbose_name_plural = "branches"
+        constraints = [models.UniqueConstraint(fields=["company", "code"], name="branch_code_once")]
+
+    def __str__(self) -> str:
+        return f"{self.company.name} {self.code}"
+
+
+class Role(models.TextChoices):
+    """What a person or a key may do in one company."""
+
+    OWNER = "owner", "Owner"
+    MANAGER = "manager", "Manager"
+    ACCOUNTANT = "accountant", "Accountant"
+    CASHIER = "cashier", "Cashier"
+    VIEWER = "viewer", "Viewer"
+
+
+class Member(models.Model):
+    """A person's place in a company."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    company = models.ForeignKey(Company, models.CASCADE, related_name="members")
+    role = models.CharField(max_length=10, choices=Role.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "company"], name="member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role}"
+
+
+class ApiKey(models.Model):
+    """A key of one company in one environment; only its hash is kept, so it is shown once and never again."""
+
+    company = models.ForeignKey(Company, models.CASCADE, related_name="api_keys")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    prefix = models.CharField(max_length=16, unique=True)  # the readable start, for people to tell keys apart
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the whole key, hex
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.CASHIER)
+    device = models.UUIDField(null=True, blank=True)  # public id of the only device it may use
+    name = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class OperatorKey(models.Model):
+    """A key of one of the integrator's own staff, for what stands above companies; only its hash is kept."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="operator_keys")
+    prefix = models.CharField(max_length=16, unique=True)  # the readable start, for people to tell keys apart
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the whole key, hex
+    name = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… of {self.user}"
+
+
+class DataKey(models.Model):
+    """The key that seals one company's secrets, itself wrapped by the master key named in it."""
+
+    company = models.OneToOneField(Company, models.CASCADE, related_name="data_key")
+    wrapped = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"data key of {self.company.name}"
