@@ -1,0 +1,385 @@
+"""The engine: keeps what comes in, runs each lane's jobs one at a time and oldest first, and settles how they ended.
+
+It is asynchronous, knows no framework and no document: what to write comes as statements, what to do as handlers.
+
+1. `keep` puts a document into the next group commit. There is no timer: whatever gathered while the last commit ran
+   goes into the next one. The same transaction starts the job when its lane is free.
+2. A started job is durable with its number before its handler runs. The handler talks to KRA and says how it ended.
+3. The next group commit writes that and starts the lane's next job, or lets the lane go or rest.
+
+A lane is leased by a heartbeat. Before its handler may send, a turn checks that the lease still stands
+(`Turn.check_lease`); a lane whose owner died is taken over with its job marked `in_doubt`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.lanes.store import (
+    Batch,
+    Committed,
+    Intake,
+    Look,
+    Row,
+    Settle,
+    Settlement,
+    Started,
+    Store,
+    StoreDown,
+    StoreRefused,
+)
+from gateway.lib.killpoint import reached
+
+log = logging.getLogger(__name__)
+
+BATCH_LIMIT = 256
+SWEEP_SECONDS = 0.5
+SWEEP_LIMIT = 500
+
+
+class NotKept(Exception):
+    """It is not known that the document was kept: the caller should repeat it with the same reference."""
+
+
+class LeaseLost(Exception):
+    """This process was away for longer than its lease; another may hold the lane now. Nothing may be sent."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """A started job and the handler's way to ask whether it may still send."""
+
+    started: Started
+    engine: "Engine"
+
+    def check_lease(self) -> None:
+        """Raise LeaseLost unless this process's heartbeat is fresh."""
+        if time.monotonic() >= self.engine.lease_until:
+            raise LeaseLost
+
+
+Handler = Callable[[Turn], Awaitable[Settlement]]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A document that is durable. `id` is None when its key was known already: nothing of this one was written.
+
+    `stalled`: its lane rests or is held, so waiting for it is of no use now.
+    """
+
+    id: int | None
+    stalled: bool
+
+
+@dataclass(slots=True)
+class _Arrival:
+    intake: Intake
+    future: "asyncio.Future[Kept]"
+
+
+@dataclass(slots=True)
+class Gauges:
+    """Counters for health and metrics; they only grow, but for `running`."""
+
+    commits: int = 0
+    committed_operations: int = 0
+    running: int = 0
+    failed_commits: int = 0
+    last_commit_at: float = field(default_factory=time.monotonic)
+    down_since: float | None = None
+    failed_at: float | None = None  # of the last commit that failed, with none that went well since
+
+
+class Engine:
+    def __init__(
+        self,
+        store: Store,
+        handlers: Mapping[str, Handler],
+        *,
+        rest_seconds: Sequence[float] = (1, 2, 5, 15, 45, 60),
+        lease_seconds: float = 15.0,
+        announce: Callable[[list[uuid.UUID]], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.handlers = handlers
+        self.rest_seconds = tuple(rest_seconds)
+        self.lease_seconds = lease_seconds
+        self.lease_until = 0.0
+        self.gauges = Gauges()
+        self.observe: Callable[[Batch, Committed], None] | None = None  # told of every commit, for metrics
+        self._announce = announce  # tells other processes which documents are settled
+        self._arrivals: list[_Arrival] = []
+        self._settles: list[Settle] = []
+        self._looks: dict[int, Look] = {}
+        self._signal = asyncio.Event()
+        self._turns: dict[int, asyncio.Task[None]] = {}  # by lane
+        self._settling: set[int] = set()  # lanes whose turn ended and is not written yet
+        self._waiters: dict[uuid.UUID, list[asyncio.Future[Row]]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # --- life
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self.store.open()
+        await self._beat()
+        self._tasks = [
+            asyncio.create_task(self._write_forever(), name="engine writer"),
+            asyncio.create_task(self._beat_forever(), name="engine heartbeat"),
+            asyncio.create_task(self._sweep_forever(), name="engine sweep"),
+        ]
+
+    def begin_stop(self) -> None:
+        """Take nothing new and start nothing new; who waits here is told to look for himself."""
+        self._stopping = True
+        for public_id in list(self._waiters):
+            self.tell(public_id, {})
+
+    async def stop(self, patience_seconds: float = 25.0) -> None:
+        """Begin to stop, let running turns end, write how they ended, give every lane back."""
+        self.begin_stop()
+        if self._turns:
+            await asyncio.wait(self._turns.values(), timeout=patience_seconds)
+        deadline = time.monotonic() + 5
+        while (self._settles or self._settling) and time.monotonic() < deadline:
+            self._signal.set()
+            await asyncio.sleep(0.01)
+        for task in [*self._tasks, *self._turns.values()]:
+            task.cancel()
+        for task in [*self._tasks, *self._turns.values()]:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for arrival in self._arrivals:
+            arrival.future.set_exception(NotKept("The gateway is stopping."))
+        await self.store.close()
+
+    # --- for doors
+
+    async def keep(self, intake: Intake) -> Kept:
+        """Make a document durable and, when its lane is free, start it. Raises NotKept."""
+        if self._stopping:
+            raise NotKept("The gateway is stopping.")
+        future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+        self._arrivals.append(_Arrival(intake, future))
+        self._signal.set()
+        return await future
+
+    def watch(self, public_id: uuid.UUID) -> "asyncio.Future[Row]":
+        """A future for the document's new column values when it is settled here; register it before keeping it."""
+        future: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(public_id, []).append(future)
+        future.add_done_callback(lambda done: self._forget(public_id, done))
+        return future
+
+    @property
+    def watched(self) -> int:
+        return sum(len(futures) for futures in self._waiters.values())
+
+    def watched_ids(self) -> list[uuid.UUID]:
+        return list(self._waiters)
+
+    def tell(self, public_id: uuid.UUID, changes: Row) -> None:
+        """Wake everybody here who waits for a document. No changes: they must read for themselves."""
+        for future in self._waiters.pop(public_id, []):
+            if not future.done():
+                future.set_result(changes)
+
+    def wake(self, lane_id: int) -> None:
+        """Look at a lane soon; may be called from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._look, lane_id)
+
+    def end_rest(self, lane_id: int, *, after_seconds: float) -> None:
+        """What a lane rested for is over: let it go on after so many seconds. Call it on the engine's loop."""
+        asyncio.get_running_loop().call_later(after_seconds, self._look, lane_id, False, True)
+
+    def rest_for(self, failures: int) -> float:
+        """How long a lane rests after so many failures in a row, with up to a fifth of jitter (seconds)."""
+        base = self.rest_seconds[min(failures, len(self.rest_seconds) - 1)]
+        return base * random.uniform(0.9, 1.1)
+
+    # --- the writer
+
+    def _look(self, lane_id: int, resume: bool = False, ends_rest: bool = False) -> None:
+        if lane_id not in self._turns and lane_id not in self._settling:
+            known = self._looks.get(lane_id)
+            if known is not None:
+                resume, ends_rest = resume or known.resume, ends_rest or known.ends_rest
+            self._looks[lane_id] = Look(lane_id, resume, ends_rest)
+            self._signal.set()
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._signal.wait()
+            self._signal.clear()
+            while self._arrivals or self._settles or self._looks:
+                await self._write_once()
+
+    async def _write_once(self) -> None:
+        arrivals, self._arrivals = self._arrivals[:BATCH_LIMIT], self._arrivals[BATCH_LIMIT:]
+        settles, self._settles = self._settles[:BATCH_LIMIT], self._settles[BATCH_LIMIT:]
+        looks = list(self._looks.values())[:BATCH_LIMIT]
+        for look in looks:
+            del self._looks[look.lane_id]
+        batch = Batch(
+            intakes=[arrival.intake for arrival in arrivals],
+            settles=settles,
+            looks=looks,
+            may_start=not self._stopping,
+        )
+        try:
+            await self._commit(batch, arrivals)
+        except StoreRefused as error:
+            if len(batch) == 1:
+                await self._give_up(error, arrivals, settles)
+                return
+            log.warning("A batch of %d was refused and is written one by one: %s", len(batch), error)
+            for one in _one_by_one(batch):
+                mine = [arrival for arrival in arrivals if arrival.intake in one.intakes]
+                try:
+                    await self._commit(one, mine)
+                except (StoreRefused, StoreDown) as single:
+                    await self._give_up(single, mine, one.settles)
+        except StoreDown as error:
+            await self._give_up(error, arrivals, settles)
+        except Exception as error:
+            log.exception("A batch could not be written")
+            await self._give_up(error, arrivals, settles)
+
+    async def _commit(self, batch: Batch, arrivals: list[_Arrival]) -> None:
+        reached("before commit")
+        committed = await self.store.commit(batch)
+        reached("after commit")
+        self.gauges.commits += 1
+        self.gauges.committed_operations += len(batch)
+        self.gauges.last_commit_at = time.monotonic()
+        self.gauges.down_since = self.gauges.failed_at = None
+        for settle in batch.settles:
+            self._settling.discard(settle.started.lane_id)
+        for started in committed.started:
+            self._run(started)
+        for lane_id, seconds in committed.resting.items():
+            asyncio.get_running_loop().call_later(seconds + 0.005, self._look, lane_id)
+        self._tell_settled(batch, committed)
+        for arrival in arrivals:
+            if not arrival.future.done():
+                public_id = uuid.UUID(str(arrival.intake.row["public_id"]))
+                stalled = arrival.intake.row["lane_id"] in committed.stalled
+                arrival.future.set_result(Kept(committed.kept.get(public_id), stalled))
+        if self.observe is not None:
+            self.observe(batch, committed)
+
+    def _tell_settled(self, batch: Batch, committed: Committed) -> None:
+        settled: list[uuid.UUID] = []
+        for settle in batch.settles:
+            public_id = settle.started.document.get("public_id")
+            if settle.settlement.state != "closed" or public_id is None:
+                continue
+            settled.append(uuid.UUID(str(public_id)))
+            written = settle.started.job_id in committed.applied
+            self.tell(settled[-1], settle.settlement.changes if written else {})
+        if settled and self._announce is not None:
+            self._announce(settled)
+
+    async def _give_up(self, error: Exception, arrivals: list[_Arrival], settles: list[Settle]) -> None:
+        """Tell callers; what KRA answered is never dropped but written again until it is durable."""
+        self.gauges.failed_commits += 1
+        self.gauges.failed_at = time.monotonic()
+        self.gauges.down_since = self.gauges.down_since or time.monotonic()
+        log.error("The database did not take a batch: %s", error)
+        for arrival in arrivals:
+            if not arrival.future.done():
+                arrival.future.set_exception(NotKept("The database did not answer."))
+        if settles:
+            self._settles[:0] = settles
+            await asyncio.sleep(0.5)
+            self._signal.set()
+
+    # --- turns
+
+    def _run(self, started: Started) -> None:
+        task = asyncio.create_task(self._turn(started), name=f"turn of lane {started.lane_id}")
+        self._turns[started.lane_id] = task
+        self.gauges.running = len(self._turns)
+
+    async def _turn(self, started: Started) -> None:
+        try:
+            settlement = await self.handlers[started.kind](Turn(started, self))
+        except LeaseLost:
+            settlement = Settlement(state="started", rest_seconds=0.0, error="the lease ran out before sending")
+        except asyncio.CancelledError:
+            self._turns.pop(started.lane_id, None)
+            raise
+        except Exception as error:
+            log.exception("The handler of %s %s failed", started.kind, started.document_id)
+            settlement = Settlement(
+                state="started",
+                rest_reason="an internal error; it is tried again",
+                failed=True,
+                error=f"{type(error).__name__}: {error}"[:300],
+            )
+        if settlement.failed and settlement.rest_seconds is None and settlement.state != "closed":
+            settlement = replace(settlement, rest_seconds=self.rest_for(started.failures))
+        reached("after turn")
+        self._turns.pop(started.lane_id, None)
+        self.gauges.running = len(self._turns)
+        self._settling.add(started.lane_id)
+        self._settles.append(Settle(started, settlement))
+        self._signal.set()
+
+    # --- heartbeat and sweep
+
+    async def _beat(self) -> None:
+        began = time.monotonic()
+        await self.store.beat(self.lease_seconds)
+        self.lease_until = began + self.lease_seconds * 0.8
+
+    async def _beat_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.lease_seconds / 5)
+            try:
+                await self._beat()
+            except (StoreDown, StoreRefused) as error:
+                log.error("The heartbeat was not written: %s", error)
+
+    async def _sweep_forever(self) -> None:
+        """Find lanes that are due and lanes of ours without a turn; the net under every wake-up."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            if self._stopping:
+                continue
+            try:
+                mine = await self.store.mine()
+                due = await self.store.due(SWEEP_LIMIT)
+            except (StoreDown, StoreRefused) as error:
+                log.error("The lanes could not be looked through: %s", error)
+                self.gauges.down_since = self.gauges.down_since or time.monotonic()
+                continue
+            for lane_id in mine:
+                self._look(lane_id, resume=True)
+            for lane_id in due:
+                self._look(lane_id)
+
+    def _forget(self, public_id: uuid.UUID, future: "asyncio.Future[Any]") -> None:
+        futures = self._waiters.get(public_id)
+        if futures is not None and future in futures:
+            futures.remove(future)
+            if not futures:
+                del self._waiters[public_id]
+
+
+def _one_by_one(batch: Batch) -> list[Batch]:
+    return (
+        [Batch(settles=[settle], may_start=batch.may_start) for settle in batch.settles]
+        + [Batch(intakes=[intake], may_start=batch.may_start) for intake in batch.intakes]
+        + [Batch(looks=[look], may_start=batch.may_start) for look in batch.looks]
+    )
