@@ -1,0 +1,164 @@
+"""Register an item with KRA, or update it there. Saving the same item again is harmless, so every doubt is a repeat."""
+
+from typing import Any
+
+import msgspec
+
+from gateway.devices.desk import Desk, Seat
+from gateway.kra.codes import ProductType, TaxClass
+from gateway.kra.documents import ItemDocument
+from gateway.kra.errors import Busy, DeviceTrouble, Drift, KraError, NoAnswer, NotSent, Refused, plain
+from gateway.lanes.attempts import attempt_effect
+from gateway.lanes.engine import Turn
+from gateway.lanes.store import Effect, Settlement, Statement
+from gateway.lib.money import money
+
+HEAD_OFFICE = "00"  # registering items is a head-office job in KRA's specifications
+IDLE_SECONDS = 60.0
+
+_COLUMNS = """
+i.id, i.public_id, i.company_id, i.environment, i.name, i.tax_type, i.item_class, i.product_type, i.origin_country,
+i.packaging_unit, i.quantity_unit, i.price, i.barcode, i.kra_code, i.status
+"""
+START = Statement(
+    name="start_items",
+    postgres=f"""
+SELECT {_COLUMNS} FROM catalog_item i
+JOIN jsonb_to_recordset(%s::jsonb) AS r(document_id bigint) ON r.document_id = i.id
+""",
+    sqlite=(f"SELECT {_COLUMNS} FROM catalog_item i WHERE i.id = :document_id",),
+)
+REGISTERED = Statement(
+    name="register_items",
+    postgres="""
+WITH registered AS (
+    UPDATE catalog_item i SET kra_code = r.kra_code, problem = NULL,
+        status = CASE WHEN i.status = 'retired' THEN i.status ELSE 'registered' END
+    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, kra_code text) WHERE i.id = r.id
+    RETURNING i.company_id, i.environment, i.public_id, i.code, i.kra_code
+)
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'item.registered', public_id, '',
+    jsonb_build_object('code', code, 'kra_code', kra_code), now()
+FROM registered
+""",
+    sqlite=(
+        """
+UPDATE catalog_item SET kra_code = :kra_code, problem = NULL,
+    status = CASE WHEN status = 'retired' THEN status ELSE 'registered' END
+WHERE id = :id RETURNING id
+""",
+        """
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT lower(hex(randomblob(16))), company_id, environment, 'item.registered', public_id, '',
+    json_object('code', code, 'kra_code', kra_code), strftime('%Y-%m-%d %H:%M:%f000', 'now')
+FROM catalog_item WHERE id = :id
+""",
+    ),
+)
+REFUSED = Statement(
+    name="refuse_items",
+    postgres="""
+WITH refused AS (
+    UPDATE catalog_item i SET status = 'refused', problem = r.problem
+    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE i.id = r.id
+    RETURNING i.company_id, i.environment, i.public_id, i.code, i.problem
+)
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'item.refused', public_id, '',
+    jsonb_build_object('code', code, 'problem', problem), now()
+FROM refused
+""",
+    sqlite=(
+        "UPDATE catalog_item SET status = 'refused', problem = :problem WHERE id = :id RETURNING id",
+        """
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT lower(hex(randomblob(16))), company_id, environment, 'item.refused', public_id, '',
+    json_object('code', code, 'problem', json(problem)), strftime('%Y-%m-%d %H:%M:%f000', 'now')
+FROM catalog_item WHERE id = :id
+""",
+    ),
+)
+
+
+class Registration:
+    """The handler of items."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def __call__(self, turn: Turn) -> Settlement:
+        started, row = turn.started, turn.started.document
+        if not row:
+            return Settlement(state="closed", error="the item is gone")
+        seat = await self._speaker(row["company_id"], row["environment"])
+        if seat is None:
+            return Settlement(
+                state="queued",
+                rest_seconds=IDLE_SECONDS,
+                rest_reason="No device of the company is active yet; items are registered when one is.",
+            )
+        assert started.number is not None
+        client, credentials = self._desk.client(seat), self._desk.credentials(seat)
+        document = _document(dict(row))
+        body = client.item_body(document, credentials)
+        kra_code = row["kra_code"]
+        if not kra_code:
+            kra_code = client.item_code(document, started.number)
+            body = client.item_with_number(body, started.number)
+        used = started.number if not row["kra_code"] else None
+        turn.check_lease()
+        try:
+            exchange = await client.save_item(credentials, body)
+        except KraError as error:
+            return _not_registered(turn, seat, error)
+        registered = Effect(REGISTERED, {"id": row["id"], "kra_code": kra_code})
+        return Settlement(
+            state="closed",
+            used=used,
+            effects=[attempt_effect(started, exchange), registered],
+            changes={"status": "registered", "kra_code": kra_code},
+        )
+
+    async def _speaker(self, company_id: int, environment: str) -> Seat | None:
+        active = [seat for seat in await self._desk.of_company(company_id, environment) if seat.is_active]
+        return min(active, key=lambda seat: seat.row["branch_code"] != HEAD_OFFICE, default=None)
+
+
+def _document(row: dict[str, Any]) -> ItemDocument:
+    return ItemDocument(
+        code=row["kra_code"] or None,
+        item_class=row["item_class"],
+        name=row["name"],
+        product_type=ProductType(row["product_type"]),
+        packaging_unit=row["packaging_unit"],
+        quantity_unit=row["quantity_unit"],
+        tax_class=TaxClass(row["tax_type"]),
+        default_price=money(str(row["price"])),
+        country=row["origin_country"],
+        barcode=row["barcode"] or None,
+        in_use=row["status"] != "retired",
+    )
+
+
+def _not_registered(turn: Turn, seat: Seat, error: KraError) -> Settlement:
+    started = turn.started
+    tried = [attempt_effect(started, error.exchange)] if error.exchange is not None else []
+    detail = plain(error)
+    problem = {
+        "code": "refused_by_kra",
+        "detail": detail,
+        "fields": [],
+        "kra": {"code": error.code, "message": error.message},
+    }
+    match error:
+        case Drift() if error.expected is not None and started.number is not None and error.expected > started.number:
+            # KRA has item codes that we did not give: go on after them
+            return Settlement(state="queued", used=error.expected - 1, error=str(error)[:300], effects=tried)
+        case DeviceTrouble() | Drift():
+            return Settlement(state="started", hold_reason=detail, error=str(error)[:300], effects=tried)
+        case NotSent() | Busy() | NoAnswer():
+            return Settlement(state="started", failed=True, rest_reason=detail, error=str(error)[:300], effects=tried)
+        case Refused() | _:
+            refused = Effect(REFUSED, {"id": started.document["id"], "problem": msgspec.to_builtins(problem)})
+            return Settlement(state="closed", error=str(error)[:300], effects=[*tried, refused])

@@ -1,0 +1,151 @@
+"""The devices of a process that signs: who they are, which connection they use, and their keys while they are needed.
+
+Rows are read through the engine's store and forgotten after two seconds, so a change made anywhere is seen that soon.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from gateway.devices.hosts import Host
+from gateway.devices.models import Device
+from gateway.devices.queries import app_for, profile_for
+from gateway.kra.client import Client, open_session
+from gateway.kra.documents import Credentials
+from gateway.kra.profiles import Profile
+from gateway.lanes.store import Read, Statement
+from gateway.tenants.vault import device_key_aad, open_wrapped
+
+FORGET_SECONDS = 2.0
+
+
+_COLUMNS = """
+d.id, d.public_id, d.company_id, d.environment, d.kind, d.serial, d.profile, d.base_url, d.lane_id, d.status, d.problem,
+d.sealed_key, d.control_unit_id, d.machine_code, b.code AS branch_code, b.name AS branch_name, b.address, b.city,
+b.top_message, b.bottom_message, c.pin, c.name AS company_name, c.status AS company_status,
+c.public_id AS company_public_id, k.wrapped AS data_key
+"""
+_TABLES = """
+devices_device d JOIN tenants_branch b ON b.id = d.branch_id JOIN tenants_company c ON c.id = d.company_id
+LEFT JOIN tenants_datakey k ON k.company_id = d.company_id
+"""
+BY_ID = Statement(
+    name="device_by_id",
+    postgres=f"SELECT {_COLUMNS} FROM {_TABLES} WHERE d.id = %(device_id)s",
+    sqlite=(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE d.id = :device_id",),
+)
+OF_COMPANY = Statement(
+    name="devices_of_company",
+    postgres=f"""
+SELECT {_COLUMNS} FROM {_TABLES}
+WHERE d.company_id = %(company_id)s AND d.environment = %(environment)s ORDER BY d.id
+""",
+    sqlite=(
+        f"""
+SELECT {_COLUMNS} FROM {_TABLES} WHERE d.company_id = :company_id AND d.environment = :environment ORDER BY d.id
+""",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A device ready to be spoken for; `row` holds the columns of `_COLUMNS`."""
+
+    row: dict[str, Any]
+    public_id: uuid.UUID
+    profile: Profile
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self.row["status"] == Device.Status.ACTIVE)
+
+
+class Desk:
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._session: aiohttp.ClientSession | None = None
+        self._clients: dict[Profile, Client] = {}
+        self.hosts: dict[str, Host] = {}
+        self._seats: dict[int, tuple[float, Seat]] = {}
+        self._companies: dict[tuple[int, str], tuple[float, list[Seat]]] = {}
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def seat(self, device_id: int) -> Seat:
+        """One device. Raises LookupError when it does not exist."""
+        known = self._seats.get(device_id)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        rows = await self._read(BY_ID, {"device_id": device_id})
+        if not rows:
+            raise LookupError(f"no device {device_id}")
+        seat = _seat(rows[0])
+        self._seats[device_id] = (time.monotonic() + FORGET_SECONDS, seat)
+        return seat
+
+    async def of_company(self, company_id: int, environment: str) -> list[Seat]:
+        """All devices of a company in an environment, retired ones too, in order of their making."""
+        known = self._companies.get((company_id, environment))
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        rows = await self._read(OF_COMPANY, {"company_id": company_id, "environment": environment})
+        seats = [_seat(row) for row in rows]
+        self._companies[company_id, environment] = (time.monotonic() + FORGET_SECONDS, seats)
+        return seats
+
+    def client(self, seat: Seat) -> Client:
+        """The client of the device's connection; one a profile, connections kept."""
+        client = self._clients.get(seat.profile)
+        if client is None:
+            if self._session is None:
+                self._session = open_session()
+            client = self._clients[seat.profile] = Client(
+                seat.profile, session=self._session, app=app_for(seat.profile)
+            )
+        return client
+
+    def host(self, seat: Seat) -> Host:
+        """The KRA host that the device speaks to, with its breaker."""
+        name = urlsplit(seat.row["base_url"] or seat.profile.base_url).netloc
+        return self.hosts.setdefault(name, Host(name))
+
+    def identity(self, seat: Seat) -> Credentials:
+        """Whom the device speaks for, without its key: enough to write a body, not to send it."""
+        row = seat.row
+        return Credentials(pin=row["pin"], branch=row["branch_code"], key="", device_serial=row["serial"])
+
+    def credentials(self, seat: Seat) -> Credentials:
+        """What the device shows to KRA. The key is opened for this use and kept nowhere.
+
+        Raises lib.crypto.SealBroken when the stored key does not open.
+        """
+        row = seat.row
+        key = ""
+        if row["sealed_key"] is not None and row["data_key"] is not None:
+            company_id = uuid.UUID(str(row["company_public_id"]))
+            key = open_wrapped(row["data_key"], company_id, device_key_aad(seat.public_id), row["sealed_key"]).decode()
+        return Credentials(
+            pin=row["pin"],
+            branch=row["branch_code"],
+            key=key,
+            device_serial=row["serial"],
+            base_url=row["base_url"],
+        )
+
+
+def _seat(row: dict[str, Any]) -> Seat:
+    device = Device(
+        environment=row["environment"],
+        kind=row["kind"],
+        profile=row["profile"],
+        base_url=row["base_url"],
+        serial=row["serial"],
+    )
+    return Seat(row=row, public_id=uuid.UUID(str(row["public_id"])), profile=profile_for(device))
