@@ -1,0 +1,126 @@
+"""Invoices (sales and credit notes) and what KRA's control unit gave for them."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from gateway.devices.models import Device
+from gateway.lanes.models import Lane
+from gateway.tenants.models import Company, Environment
+
+
+class Invoice(models.Model):
+    """A sale or credit note a company wants signed. Once signed it never changes; a credit note corrects it.
+
+    `content` is what the caller sent, `figures` our arithmetic (amounts as text, KES, 2 decimals), `snapshot` what a
+    receipt must show later, `body` what KRA gets, all but the number. The database refuses to change the fiscal
+    columns of a signed row.
+    """
+
+    class Kind(models.TextChoices):
+        SALE = "sale", "Sale"
+        CREDIT_NOTE = "credit_note", "Credit note"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting its turn"
+        SENDING = "sending", "With KRA"
+        UNKNOWN = "unknown", "Being looked up at KRA"
+        SIGNED = "signed", "Signed"
+        REFUSED = "refused", "Refused by KRA"
+        CANCELLED = "cancelled", "Withdrawn before its turn"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="invoices")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    device = models.ForeignKey(Device, models.PROTECT, related_name="invoices")
+    lane = models.ForeignKey(Lane, models.PROTECT, related_name="+")  # environment + PIN + branch
+    kind = models.CharField(max_length=11, choices=Kind.choices, default=Kind.SALE)
+    reference = models.CharField(max_length=50)  # the till's own number; names one document for ever
+    revision = models.PositiveSmallIntegerField(default=1)
+    content_hash = models.CharField(max_length=67)  # version and SHA-256 of what the caller sent
+    content = models.JSONField()
+    figures = models.JSONField()
+    snapshot = models.JSONField()
+    body = models.TextField()
+    tag = models.CharField(max_length=20)  # stands at the end of KRA's remark: by it we know our own document again
+    original = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="credit_notes")
+    issued_at = models.DateTimeField()
+    buyer_pin = models.CharField(max_length=11, blank=True)
+    buyer_name = models.CharField(max_length=60, blank=True)
+    total = models.DecimalField(max_digits=18, decimal_places=2)
+    total_tax = models.DecimalField(max_digits=18, decimal_places=2)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.QUEUED)
+    number = models.PositiveBigIntegerField(null=True, blank=True)  # KRA's, taken when its turn comes
+    unanswered_at = models.DateTimeField(null=True, blank=True)  # last try whose answer is not settled
+    problem = models.JSONField(null=True, blank=True)
+    receipt_number = models.PositiveBigIntegerField(null=True, blank=True)
+    total_receipt_number = models.PositiveBigIntegerField(null=True, blank=True)
+    internal_data = models.CharField(max_length=26, blank=True)
+    signature = models.CharField(max_length=16, blank=True)
+    signed_at = models.DateTimeField(null=True, blank=True)  # the control unit's clock
+    control_unit_id = models.CharField(max_length=18, blank=True)
+    machine_code = models.CharField(max_length=11, blank=True)
+    recovered = models.BooleanField(default=False)
+    accepted_at = models.DateTimeField(db_default=Now())
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["company", "environment", "reference"], name="invoice_reference_once"),
+            models.UniqueConstraint(fields=["lane", "number"], name="invoice_number_once"),
+            models.CheckConstraint(
+                condition=~Q(status="signed") | (~Q(signature="") & Q(number__isnull=False)), name="invoice_sealed"
+            ),
+        ]
+        indexes = [models.Index(fields=["company", "environment", "-id"], name="invoice_list")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
+
+
+class Revision(models.Model):
+    """What a refused invoice said before its owner corrected it."""
+
+    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="revisions")
+    revision = models.PositiveSmallIntegerField()
+    content = models.JSONField()
+    tag = models.CharField(max_length=20, blank=True)
+    problem = models.JSONField(null=True)
+    replaced_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["invoice", "revision"], name="revision_once")]
+
+    def __str__(self) -> str:
+        return f"{self.invoice_id} r{self.revision}"
+
+
+class Contact(models.Model):
+    """A buyer's phone and e-mail, kept apart so that they can be erased; neither is sent to KRA."""
+
+    invoice = models.OneToOneField(Invoice, models.CASCADE, related_name="contact")
+    phone = models.CharField(max_length=20, blank=True)
+    email = models.EmailField(blank=True)
+
+    def __str__(self) -> str:
+        return f"contact of {self.invoice_id}"
+
+
+class Found(models.Model):
+    """A document KRA holds in our series that we do not know: another system's, or one lost with a restored backup."""
+
+    lane = models.ForeignKey(Lane, models.PROTECT, related_name="found")
+    number = models.PositiveBigIntegerField()
+    tag = models.CharField(max_length=40, blank=True)  # the end of its remark; ours, if it was ours once
+    document = models.JSONField()
+    adopted_by = models.ForeignKey(Invoice, models.SET_NULL, null=True, blank=True, related_name="+")
+    found_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "found documents"
+        constraints = [models.UniqueConstraint(fields=["lane", "number"], name="found_once")]
+
+    def __str__(self) -> str:
+        return f"number {self.number}"

@@ -1,0 +1,128 @@
+"""Reading a company's invoices, newest first."""
+
+import base64
+import binascii
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from gateway.lanes.models import Job, Lane
+from gateway.sales.models import Invoice
+
+_JOB_KIND = "invoice"
+_WAITING = {Invoice.Status.QUEUED, Invoice.Status.SENDING, Invoice.Status.UNKNOWN}
+_COLUMNS = (
+    "id",
+    "public_id",
+    "reference",
+    "status",
+    "kind",
+    "environment",
+    "revision",
+    "lane_id",
+    "issued_at",
+    "accepted_at",
+    "number",
+    "figures",
+    "snapshot",
+    "buyer_pin",
+    "buyer_name",
+    "problem",
+    "receipt_number",
+    "total_receipt_number",
+    "internal_data",
+    "signature",
+    "signed_at",
+    "control_unit_id",
+    "machine_code",
+    "recovered",
+)
+
+
+class BadCursor(Exception):
+    """The text is no cursor that a page of this company's list has given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which invoices; None does not filter. `issued_from` is included, `issued_before` is not."""
+
+    status: str | None = None
+    kind: str | None = None
+    device_id: int | None = None
+    reference: str | None = None
+    issued_from: datetime | None = None
+    issued_before: datetime | None = None
+
+
+class Page(NamedTuple):
+    """Rows as `sales.answers.answer` reads them, and the cursor of the next page, None at the end."""
+
+    rows: list[dict[str, Any]]
+    next: str | None
+
+
+def list_invoices(company_id: int, environment: str, wanted: Filter, *, limit: int, cursor: str | None = None) -> Page:
+    """A page of a company's invoices, newest first. Pages neither repeat nor skip a row while new ones arrive.
+
+    Raises BadCursor for a cursor that another company's list, or nobody, has given.
+    """
+    invoices = Invoice.objects.filter(company_id=company_id, environment=environment)
+    if cursor is not None:
+        before = invoices.filter(public_id=_read_cursor(cursor)).values_list("id", flat=True).first()
+        if before is None:
+            raise BadCursor(cursor)
+        invoices = invoices.filter(id__lt=before)
+    rows: list[dict[str, Any]] = list(
+        _filtered(invoices, wanted)
+        .order_by("-id")
+        .values(*_COLUMNS, device_public_id=F("device__public_id"))[: limit + 1]
+    )
+    following = _write_cursor(rows[limit - 1]["public_id"]) if len(rows) > limit else None
+    return Page(_with_positions(rows[:limit]), following)
+
+
+def _filtered(invoices: QuerySet[Invoice], wanted: Filter) -> QuerySet[Invoice]:
+    conditions = {
+        "status": wanted.status,
+        "kind": wanted.kind,
+        "device_id": wanted.device_id,
+        "reference": wanted.reference,
+        "issued_at__gte": wanted.issued_from,
+        "issued_at__lt": wanted.issued_before,
+    }
+    return invoices.filter(**{name: value for name, value in conditions.items() if value is not None})
+
+
+def _with_positions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Waiting rows get their place in the lane (1: next) and, where the lane stands still, the reason."""
+    waiting = {row["id"]: row for row in rows if row["status"] in _WAITING}
+    if waiting:
+        open_jobs = Job.objects.exclude(state=Job.State.CLOSED)
+        ahead = open_jobs.filter(lane_id=OuterRef("lane_id"), id__lte=OuterRef("id")).order_by()
+        positions = open_jobs.filter(kind=_JOB_KIND, document_id__in=waiting).annotate(
+            position=Coalesce(Subquery(ahead.values("lane_id").annotate(jobs=Count("id")).values("jobs")), 1)
+        )
+        for document_id, position in positions.values_list("document_id", "position"):
+            waiting[document_id]["position"] = position
+        lanes = Lane.objects.filter(pk__in={row["lane_id"] for row in waiting.values()})
+        reasons = {lane.pk: lane.hold_reason or lane.rest_reason for lane in lanes}
+        for row in waiting.values():
+            row["reason"] = reasons[row["lane_id"]] or None
+    return list(rows)
+
+
+def _write_cursor(public_id: uuid.UUID) -> str:
+    return base64.urlsafe_b64encode(public_id.bytes).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(bytes=base64.b64decode(cursor.encode("ascii") + b"==", altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        raise BadCursor(cursor) from None

@@ -1,0 +1,255 @@
+"""Take a sale: a known one is answered as it is, a new one is kept and carried to KRA, a refused one corrected."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import close_old_connections
+
+from gateway.catalog.shelf import Shelf
+from gateway.devices.desk import Desk, Seat
+from gateway.devices.models import Device
+from gateway.lanes.engine import Engine
+from gateway.lanes.store import Intake, StoreDown, StoreRefused
+from gateway.lib.clock import utc_now
+from gateway.sales import statements
+from gateway.sales.actions import correct_invoice
+from gateway.sales.intake import SaleIn, Wrong, check, content_hash, invoice_row, work_out
+
+POLL_SECONDS = 0.5
+ON_ITS_WAY = frozenset({"queued", "sending", "unknown"})
+
+
+class CompanyNotActive(Exception):
+    """The company is suspended or closed: nothing new is taken."""
+
+
+class DeviceNotFound(Exception):
+    """The company has no such device in this environment, or none at all."""
+
+
+class DeviceNotReady(Exception):
+    """The device is not activated, or was retired."""
+
+
+class Invalid(Exception):
+    """Fields of the sale are wrong."""
+
+    def __init__(self, wrongs: list[Wrong]) -> None:
+        super().__init__("; ".join(f"{wrong.field}: {wrong.message}" for wrong in wrongs))
+        self.wrongs = wrongs
+
+
+class ReferenceReused(Exception):
+    """The reference names a document with other content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The invoice as it is now (a row of BY_REFERENCE), and whether its reference was known before."""
+
+    row: Mapping[str, Any]
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who posts: the company and environment of the key, and the only device it may use, if it is bound to one."""
+
+    company_id: int
+    environment: str
+    is_active: bool
+    device: uuid.UUID | None = None
+
+
+class Till:
+    """What the hot path needs of this process: the engine, the devices, the catalogue."""
+
+    def __init__(self, engine: Engine, desk: Desk, shelf: Shelf, *, waiting: int, waiting_company: int) -> None:
+        self.engine = engine
+        self.desk = desk
+        self.shelf = shelf
+        self._waiting = waiting
+        self._waiting_company = waiting_company
+        self._waiting_by_company: dict[int, int] = {}
+
+    async def known(self, caller: Caller, reference: str) -> dict[str, Any] | None:
+        """The company's invoice under a reference, if there is one."""
+        key = {"company_id": caller.company_id, "environment": caller.environment, "reference": reference}
+        rows = await self.engine.store.read(statements.BY_REFERENCE, key)
+        return rows[0] if rows else None
+
+    async def by_public_id(self, caller: Caller, public_id: uuid.UUID) -> dict[str, Any] | None:
+        """The company's invoice with an id, if there is one."""
+        key = {"company_id": caller.company_id, "environment": caller.environment, "public_id": public_id}
+        rows = await self.engine.store.read(statements.BY_PUBLIC_ID, key)
+        return rows[0] if rows else None
+
+    async def record_sale(self, sale: SaleIn, *, caller: Caller, kind: str | None, wait_seconds: float) -> Outcome:
+        """Keep a sale, wait for its receipt that long, and say what it is now. `kind` limits which devices may sign.
+
+        A known reference is answered from its row before anything else is judged. Raises Invalid, DeviceNotFound,
+        DeviceNotReady, CompanyNotActive, ReferenceReused, and lanes' NotKept.
+        """
+        try:
+            row, seat = await self._judge(sale, caller, kind)
+        except (Invalid, DeviceNotFound, DeviceNotReady, CompanyNotActive):
+            known = await self.known(caller, sale.reference)
+            if known is None:
+                raise
+            return await self._replay(known, sale, caller, None, wait_seconds)
+        return await self._keep(sale, row, seat, caller, wait_seconds)
+
+    async def _judge(self, sale: SaleIn, caller: Caller, kind: str | None) -> tuple[dict[str, Any], Seat]:
+        if not caller.is_active:
+            raise CompanyNotActive
+        seat = await self._find_seat(sale, caller, kind)
+        now = utc_now()
+        wrongs = check(sale, now=now)
+        codes = [line.item_code for line in sale.lines]
+        items = await self.shelf.items(caller.company_id, caller.environment, codes)
+        rates = await self.shelf.rates(caller.environment)
+        result, more = work_out(sale, items=items, rates=rates, seat=seat)
+        if wrongs or more:
+            raise Invalid(wrongs + [wrong for wrong in more if wrong.field not in {known.field for known in wrongs}])
+        client, credentials = self.desk.client(seat), self.desk.identity(seat)
+        try:
+            row = invoice_row(
+                sale, result, items=items, rates=rates, seat=seat, client=client, credentials=credentials, now=now
+            )
+        except ValueError as error:
+            raise Invalid([Wrong("lines", "not_sendable", f"KRA cannot take this: {error}.")]) from error
+        return row, seat
+
+    async def _find_seat(self, sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
+        seats = await self.desk.of_company(caller.company_id, caller.environment)
+        seats = [seat for seat in seats if kind is None or seat.row["kind"] == kind]
+        if caller.device is not None:
+            seats = [seat for seat in seats if seat.public_id == caller.device]
+        if sale.device is not None:
+            seats = [seat for seat in seats if sale.device in (str(seat.public_id), seat.row["serial"])]
+        else:
+            in_use = [seat for seat in seats if seat.row["status"] != Device.Status.RETIRED]
+            if len(in_use) > 1:
+                active = [seat for seat in in_use if seat.is_active]
+                if len(active) != 1:
+                    raise Invalid([Wrong("device", "missing", "The company has several devices: say which one.")])
+                in_use = active
+            seats = in_use
+        if not seats:
+            raise DeviceNotFound
+        if seats[0].row["status"] not in (Device.Status.ACTIVE, Device.Status.TROUBLE):
+            raise DeviceNotReady(f"The device {seats[0].row['serial']} is {seats[0].row['status']}.")
+        return seats[0]
+
+    async def _keep(
+        self, sale: SaleIn, row: dict[str, Any], seat: Seat, caller: Caller, wait_seconds: float
+    ) -> Outcome:
+        may_wait = wait_seconds > 0 and self._room(caller.company_id)
+        future = self.engine.watch(row["public_id"]) if may_wait else None
+        self._count(caller.company_id, may_wait)
+        try:
+            kept = await self.engine.keep(Intake(statements.KEEP, row))
+            if kept.id is None:
+                known = await self.known(caller, sale.reference)
+                assert known is not None  # the database has just refused a second one
+                return await self._replay(known, sale, caller, row, wait_seconds)
+            changes: Mapping[str, Any] | None = None
+            if future is not None and not kept.stalled:
+                changes = await _within(future, wait_seconds)
+            if changes:
+                return Outcome({**_fresh(row, seat), **changes, "id": kept.id}, replayed=False)
+        finally:
+            self._count(caller.company_id, may_wait, -1)
+            if future is not None:
+                future.cancel()
+        now = await self.by_public_id(caller, row["public_id"])
+        assert now is not None
+        return Outcome(now, replayed=False)
+
+    async def _replay(
+        self,
+        known: dict[str, Any],
+        sale: SaleIn,
+        caller: Caller,
+        row: dict[str, Any] | None,
+        wait_seconds: float,
+    ) -> Outcome:
+        """Answer a known reference as it is now; while it is refused, other content corrects it.
+
+        `row` is the judged sale; None when it could not be taken as it is, and so cannot correct anything.
+        """
+        if known["content_hash"] != content_hash(sale):
+            if known["status"] != "refused" or row is None or known["lane_id"] != row["lane_id"]:
+                raise ReferenceReused
+            corrected = await asyncio.to_thread(_correct, known["id"], known["revision"], row)
+            if not corrected:
+                raise ReferenceReused
+            await self._wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
+            now = await self.known(caller, sale.reference)
+            assert now is not None
+            return Outcome(now, replayed=False)
+        if known["status"] in ON_ITS_WAY and not known["hold_reason"]:
+            await self._wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
+            known = await self.known(caller, sale.reference) or known
+        return Outcome(known, replayed=True)
+
+    async def _wait_for(self, public_id: uuid.UUID, caller: Caller, wait_seconds: float) -> None:
+        if wait_seconds <= 0 or not self._room(caller.company_id):
+            return
+        future = self.engine.watch(public_id)
+        self._count(caller.company_id, True)
+        try:
+            now = await self.by_public_id(caller, public_id)
+            if now is not None and now["status"] in ON_ITS_WAY:
+                await _within(future, wait_seconds)
+        finally:
+            self._count(caller.company_id, True, -1)
+            future.cancel()
+
+    async def tell_what_others_settled(self) -> None:
+        """The slow net under waiting requests whose invoice another process settles; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            waited = self.engine.watched_ids()
+            if not waited:
+                continue
+            with contextlib.suppress(StoreDown, StoreRefused):
+                for row in await self.engine.store.read(statements.SETTLED, {"public_ids": waited}):
+                    self.engine.tell(uuid.UUID(str(row["public_id"])), {})
+
+    def _room(self, company_id: int) -> bool:
+        return (
+            self.engine.watched < self._waiting and self._waiting_by_company.get(company_id, 0) < self._waiting_company
+        )
+
+    def _count(self, company_id: int, counted: bool, change: int = 1) -> None:
+        if counted:
+            left = self._waiting_by_company.get(company_id, 0) + change
+            if left:
+                self._waiting_by_company[company_id] = left
+            else:
+                self._waiting_by_company.pop(company_id, None)
+
+
+async def _within(future: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any] | None:
+    try:
+        return await asyncio.wait_for(asyncio.shield(future), seconds)
+    except TimeoutError:
+        return None
+
+
+def _fresh(row: dict[str, Any], seat: Seat) -> dict[str, Any]:
+    """A row that was just kept, with the columns that its answer needs."""
+    return {**row, "revision": 1, "device_public_id": seat.public_id, "problem": None, "receipt_number": None}
+
+
+def _correct(invoice_id: int, revision: int, row: dict[str, Any]) -> bool:
+    close_old_connections()
+    try:
+        return correct_invoice(invoice_id=invoice_id, revision=revision, row=row)
+    finally:
+        close_old_connections()

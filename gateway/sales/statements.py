@@ -1,0 +1,355 @@
+"""The hand-written SQL of the hot path: keep, start, sign, refuse. All else uses the ORM.
+
+Each statement exists for PostgreSQL (all rows of a batch as one JSON array, one plan: a scan of the array joined to the
+table by its key) and for SQLite (one row at a time). Every change of an invoice writes its event in the same statement
+or right after it, and only if the change was made; so repeating a statement changes nothing and tells nothing twice.
+"""
+
+from gateway.lanes.store import Statement
+
+_EVENT_SQLITE = """
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT lower(hex(randomblob(16))), company_id, environment, '{name}', public_id, '', {data},
+    strftime('%Y-%m-%d %H:%M:%f000', 'now')
+FROM sales_invoice WHERE id = :id
+"""
+
+# Plan: Insert on sales_invoice from a sort of the array by its unique key, so that two batches wait in one order;
+# jobs are inserted in order of arrival, which is their order in the lane.
+KEEP = Statement(
+    name="keep_invoices",
+    postgres="""
+WITH rows AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r(
+        ord int, public_id uuid, company_id bigint, environment text, device_id bigint, lane_id bigint, kind text,
+        reference text, content_hash text, content jsonb, figures jsonb, snapshot jsonb, body text, tag text,
+        original_id bigint, issued_at timestamptz, buyer_pin text, buyer_name text, total numeric, total_tax numeric,
+        accepted_at timestamptz, phone text, email text)
+), kept AS (
+    INSERT INTO sales_invoice (public_id, company_id, environment, device_id, lane_id, kind, reference, revision,
+        content_hash, content, figures, snapshot, body, tag, original_id, issued_at, buyer_pin, buyer_name, total,
+        total_tax, status, internal_data, signature, control_unit_id, machine_code, recovered, accepted_at)
+    SELECT public_id, company_id, environment, device_id, lane_id, kind, reference, 1,
+        content_hash, content, figures, snapshot, body, tag, original_id, issued_at, buyer_pin, buyer_name, total,
+        total_tax, 'queued', '', '', '', '', false, accepted_at
+    FROM rows ORDER BY company_id, environment, reference
+    ON CONFLICT (company_id, environment, reference) DO NOTHING
+    RETURNING id, public_id, lane_id, company_id, environment, reference
+), queued AS (
+    INSERT INTO lanes_job (lane_id, kind, document_id, state, turn, last_error, created_at)
+    SELECT kept.lane_id, 'invoice', kept.id, 'queued', 0, '', now()
+    FROM kept JOIN rows USING (public_id) ORDER BY rows.ord
+), reachable AS (
+    INSERT INTO sales_contact (invoice_id, phone, email)
+    SELECT kept.id, COALESCE(rows.phone, ''), COALESCE(rows.email, '') FROM kept JOIN rows USING (public_id)
+    WHERE COALESCE(rows.phone, '') <> '' OR COALESCE(rows.email, '') <> ''
+), told AS (
+    INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+    SELECT gen_random_uuid(), company_id, environment, 'invoice.accepted', public_id, '',
+        jsonb_build_object('reference', reference), now()
+    FROM kept
+)
+SELECT id, public_id, lane_id FROM kept
+""",
+    sqlite=(
+        """
+INSERT INTO sales_invoice (public_id, company_id, environment, device_id, lane_id, kind, reference, revision,
+    content_hash, content, figures, snapshot, body, tag, original_id, issued_at, buyer_pin, buyer_name, total,
+    total_tax, status, internal_data, signature, control_unit_id, machine_code, recovered, accepted_at)
+VALUES (:public_id, :company_id, :environment, :device_id, :lane_id, :kind, :reference, 1,
+    :content_hash, :content, :figures, :snapshot, :body, :tag, :original_id, :issued_at, :buyer_pin, :buyer_name,
+    :total, :total_tax, 'queued', '', '', '', '', 0, :accepted_at)
+ON CONFLICT (company_id, environment, reference) DO NOTHING RETURNING id, lane_id
+""",
+        """
+INSERT INTO lanes_job (lane_id, kind, document_id, state, turn, last_error, created_at)
+SELECT lane_id, 'invoice', id, 'queued', 0, '', accepted_at FROM sales_invoice WHERE public_id = :public_id
+""",
+        """
+INSERT INTO sales_contact (invoice_id, phone, email)
+SELECT id, COALESCE(:phone, ''), COALESCE(:email, '') FROM sales_invoice
+WHERE public_id = :public_id AND (COALESCE(:phone, '') <> '' OR COALESCE(:email, '') <> '')
+""",
+        _EVENT_SQLITE.format(name="invoice.accepted", data="json_object('reference', reference)").replace(
+            "id = :id", "public_id = :public_id"
+        ),
+    ),
+)
+
+# Plan: nested loop from the array to the primary key
+START = Statement(
+    name="start_invoices",
+    postgres="""
+UPDATE sales_invoice i SET
+    number = r.number,
+    status = CASE WHEN r.in_doubt THEN 'unknown' ELSE 'sending' END,
+    unanswered_at = CASE WHEN r.in_doubt THEN COALESCE(i.unanswered_at, now()) ELSE i.unanswered_at END
+FROM jsonb_to_recordset(%s::jsonb) AS r(document_id bigint, number bigint, in_doubt bool)
+WHERE i.id = r.document_id AND i.status IN ('queued', 'sending', 'unknown')
+RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.reference, i.body, i.tag, i.total,
+    i.figures->'lines' AS lines, i.buyer_pin, i.unanswered_at, i.problem, i.issued_at,
+    (SELECT f.document FROM sales_found f
+     WHERE f.lane_id = i.lane_id AND f.tag = i.tag AND f.adopted_by_id IS NULL LIMIT 1) AS found
+""",
+    sqlite=(
+        """
+UPDATE sales_invoice SET
+    number = :number,
+    status = CASE WHEN :in_doubt THEN 'unknown' ELSE 'sending' END,
+    unanswered_at = CASE WHEN :in_doubt THEN COALESCE(unanswered_at, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+                    ELSE unanswered_at END
+WHERE id = :document_id AND status IN ('queued', 'sending', 'unknown')
+RETURNING id, public_id, company_id, environment, device_id, reference, body, tag, total,
+    json_extract(figures, '$.lines') AS lines, buyer_pin, unanswered_at, problem, issued_at,
+    (SELECT f.document FROM sales_found f
+     WHERE f.lane_id = sales_invoice.lane_id AND f.tag = sales_invoice.tag AND f.adopted_by_id IS NULL) AS found
+""",
+    ),
+)
+
+# What KRA gave is written even by a process that lost its lease; `status <> 'signed'` keeps the first receipt.
+SIGN = Statement(
+    name="sign_invoices",
+    postgres="""
+WITH signed AS (
+    UPDATE sales_invoice i SET status = 'signed', number = r.number, receipt_number = r.receipt_number,
+        total_receipt_number = r.total_receipt_number, internal_data = r.internal_data, signature = r.signature,
+        signed_at = r.signed_at, control_unit_id = r.control_unit_id, machine_code = r.machine_code,
+        recovered = r.recovered, settled_at = r.settled_at, unanswered_at = NULL, problem = NULL
+    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, number bigint, receipt_number bigint,
+        total_receipt_number bigint, internal_data text, signature text, signed_at timestamptz, control_unit_id text,
+        machine_code text, recovered bool, settled_at timestamptz)
+    WHERE i.id = r.id AND i.status <> 'signed'
+    RETURNING i.company_id, i.environment, i.public_id, i.reference, i.number, i.recovered
+)
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'invoice.signed', public_id, '',
+    jsonb_build_object('reference', reference, 'number', number, 'recovered', recovered), now()
+FROM signed
+""",
+    sqlite=(
+        """
+UPDATE sales_invoice SET status = 'signed', number = :number, receipt_number = :receipt_number,
+    total_receipt_number = :total_receipt_number, internal_data = :internal_data, signature = :signature,
+    signed_at = :signed_at, control_unit_id = :control_unit_id, machine_code = :machine_code,
+    recovered = :recovered, settled_at = :settled_at, unanswered_at = NULL, problem = NULL
+WHERE id = :id AND status <> 'signed' RETURNING id
+""",
+        _EVENT_SQLITE.format(
+            name="invoice.signed",
+            data="json_object('reference', reference, 'number', number, "
+            "'recovered', json(CASE WHEN recovered THEN 'true' ELSE 'false' END))",
+        ),
+    ),
+)
+
+REFUSE = Statement(
+    name="refuse_invoices",
+    postgres="""
+WITH refused AS (
+    UPDATE sales_invoice i SET status = 'refused', number = NULL, unanswered_at = NULL, problem = r.problem,
+        settled_at = r.settled_at
+    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb, settled_at timestamptz)
+    WHERE i.id = r.id AND i.status IN ('sending', 'unknown')
+    RETURNING i.company_id, i.environment, i.public_id, i.reference, i.problem
+)
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'invoice.refused', public_id, '',
+    jsonb_build_object('reference', reference, 'problem', problem), now()
+FROM refused
+""",
+    sqlite=(
+        """
+UPDATE sales_invoice SET status = 'refused', number = NULL, unanswered_at = NULL, problem = :problem,
+    settled_at = :settled_at
+WHERE id = :id AND status IN ('sending', 'unknown') RETURNING id
+""",
+        _EVENT_SQLITE.format(
+            name="invoice.refused", data="json_object('reference', reference, 'problem', json(problem))"
+        ),
+    ),
+)
+
+# The answer is missing: the number stays, and nobody may take the invoice for signed or for failed.
+DOUBT = Statement(
+    name="doubt_invoices",
+    postgres="""
+WITH rows AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, unanswered_at timestamptz, problem jsonb)
+), old AS (
+    SELECT i.id, i.status FROM sales_invoice i JOIN rows USING (id)
+), doubted AS (
+    UPDATE sales_invoice i SET status = 'unknown', unanswered_at = r.unanswered_at, problem = r.problem
+    FROM rows r JOIN old ON old.id = r.id
+    WHERE i.id = r.id AND i.status IN ('sending', 'unknown')
+    RETURNING i.company_id, i.environment, i.public_id, i.reference, i.number, old.status AS before
+)
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'invoice.unknown', public_id, '',
+    jsonb_build_object('reference', reference, 'number', number), now()
+FROM doubted WHERE before <> 'unknown'
+""",
+    sqlite=(
+        """
+UPDATE sales_invoice SET unanswered_at = :unanswered_at, problem = :problem
+WHERE id = :id AND status IN ('sending', 'unknown') RETURNING id
+""",
+        _EVENT_SQLITE.format(
+            name="invoice.unknown", data="json_object('reference', reference, 'number', number)"
+        ).replace("id = :id", "id = :id AND status = 'sending'"),
+        "UPDATE sales_invoice SET status = 'unknown' WHERE id = :id AND status = 'sending'",
+    ),
+)
+
+# Nothing was sent, or KRA was busy: back in line at the same position, the number back with the lane
+REQUEUE = Statement(
+    name="requeue_invoices",
+    postgres="""
+UPDATE sales_invoice i SET status = 'queued', number = NULL, unanswered_at = NULL, problem = r.problem
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb)
+WHERE i.id = r.id AND i.status IN ('sending', 'unknown')
+""",
+    sqlite=(
+        """
+UPDATE sales_invoice SET status = 'queued', number = NULL, unanswered_at = NULL, problem = :problem
+WHERE id = :id AND status IN ('sending', 'unknown') RETURNING id
+""",
+    ),
+)
+
+# Another's invoice under a number of ours: kept as found, and told once
+RECORD_FOUND = Statement(
+    name="record_found",
+    postgres="""
+WITH rows AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r(
+        lane_id bigint, number bigint, tag text, document jsonb, company_id bigint, environment text, subject uuid)
+), found AS (
+    INSERT INTO sales_found (lane_id, number, tag, document, found_at)
+    SELECT lane_id, number, tag, document, now() FROM rows ORDER BY lane_id, number
+    ON CONFLICT (lane_id, number) DO NOTHING RETURNING lane_id, number
+)
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'lane.drifted', subject, '',
+    jsonb_build_object('number', number), now()
+FROM rows JOIN found USING (lane_id, number)
+""",
+    sqlite=(
+        """
+INSERT INTO sales_found (lane_id, number, tag, document, found_at)
+VALUES (:lane_id, :number, :tag, :document, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+ON CONFLICT (lane_id, number) DO NOTHING RETURNING id
+""",
+        """
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.drifted', :subject, '',
+    json_object('number', :number), strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+""",
+    ),
+)
+
+ADOPT_FOUND = Statement(
+    name="adopt_found",
+    postgres="""
+UPDATE sales_found f SET adopted_by_id = r.id
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, lane_id bigint, number bigint)
+WHERE f.lane_id = r.lane_id AND f.number = r.number AND f.adopted_by_id IS NULL
+""",
+    sqlite=(
+        """
+UPDATE sales_found SET adopted_by_id = :id WHERE lane_id = :lane_id AND number = :number AND adopted_by_id IS NULL
+""",
+    ),
+)
+
+TELL_HELD = Statement(
+    name="tell_held",
+    postgres="""
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'lane.held', subject, '', jsonb_build_object('reason', reason), now()
+FROM jsonb_to_recordset(%s::jsonb) AS r(company_id bigint, environment text, subject uuid, reason text)
+""",
+    sqlite=(
+        """
+INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
+VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.held', :subject, '',
+    json_object('reason', :reason), strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+""",
+    ),
+)
+
+# Which of our invoices a mark in KRA's remark belongs to; `is_current` tells it from what was corrected since.
+# Plan: the lane's part of the unique key on (lane, number); asked only when numbers have drifted.
+BY_TAG = Statement(
+    name="invoices_by_tag",
+    postgres="""
+SELECT i.id, i.status, i.number, i.tag, true AS is_current FROM sales_invoice i
+WHERE i.lane_id = %(lane_id)s AND i.tag = ANY(%(tags)s)
+UNION ALL
+SELECT i.id, i.status, i.number, r.tag, false FROM sales_revision r JOIN sales_invoice i ON i.id = r.invoice_id
+WHERE i.lane_id = %(lane_id)s AND r.tag = ANY(%(tags)s) AND r.tag <> i.tag
+""",
+    sqlite=(
+        """
+SELECT i.id, i.status, i.number, i.tag, 1 AS is_current FROM sales_invoice i
+WHERE i.lane_id = :lane_id AND i.tag IN (SELECT value FROM json_each(:tags))
+UNION ALL
+SELECT i.id, i.status, i.number, r.tag, 0 FROM sales_revision r JOIN sales_invoice i ON i.id = r.invoice_id
+WHERE i.lane_id = :lane_id AND r.tag IN (SELECT value FROM json_each(:tags)) AND r.tag <> i.tag
+""",
+    ),
+)
+
+_COLUMNS = """
+i.id, i.public_id, i.company_id, i.environment, i.kind, i.reference, i.revision, i.content_hash, i.figures, i.snapshot,
+i.issued_at, i.buyer_pin, i.buyer_name, i.total, i.total_tax, i.status, i.number, i.problem, i.receipt_number,
+i.total_receipt_number, i.internal_data, i.signature, i.signed_at, i.control_unit_id, i.machine_code, i.recovered,
+i.accepted_at, i.settled_at, i.lane_id, d.public_id AS device_public_id, l.rest_reason, l.hold_reason, l.due_at,
+CASE WHEN i.status IN ('queued', 'sending', 'unknown') THEN (
+    SELECT COUNT(*) FROM lanes_job ahead JOIN lanes_job own ON own.kind = 'invoice' AND own.document_id = i.id
+    WHERE ahead.lane_id = i.lane_id AND ahead.state <> 'closed' AND ahead.id <= own.id) END AS position
+"""
+_TABLES = "sales_invoice i JOIN devices_device d ON d.id = i.device_id JOIN lanes_lane l ON l.id = i.lane_id"
+
+BY_REFERENCE = Statement(
+    name="invoice_by_reference",
+    postgres=f"""
+SELECT {_COLUMNS} FROM {_TABLES}
+WHERE i.company_id = %(company_id)s AND i.environment = %(environment)s AND i.reference = %(reference)s
+""",
+    sqlite=(
+        f"""
+SELECT {_COLUMNS} FROM {_TABLES}
+WHERE i.company_id = :company_id AND i.environment = :environment AND i.reference = :reference
+""",
+    ),
+)
+
+BY_PUBLIC_ID = Statement(
+    name="invoice_by_public_id",
+    postgres=f"""
+SELECT {_COLUMNS} FROM {_TABLES}
+WHERE i.company_id = %(company_id)s AND i.environment = %(environment)s AND i.public_id = %(public_id)s
+""",
+    sqlite=(
+        f"""
+SELECT {_COLUMNS} FROM {_TABLES}
+WHERE i.company_id = :company_id AND i.environment = :environment AND i.public_id = :public_id
+""",
+    ),
+)
+
+# Documents that somebody here waits for and that another process has settled
+SETTLED = Statement(
+    name="settled_among",
+    postgres="""
+SELECT public_id FROM sales_invoice
+WHERE public_id = ANY(%(public_ids)s) AND status IN ('signed', 'refused', 'cancelled')
+""",
+    sqlite=(
+        """
+SELECT public_id FROM sales_invoice WHERE status IN ('signed', 'refused', 'cancelled')
+    AND public_id IN (SELECT value FROM json_each(:public_ids))
+""",
+    ),
+)

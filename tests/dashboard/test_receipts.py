@@ -1,0 +1,140 @@
+import uuid
+
+import pytest
+from django.conf import settings
+
+from gateway.devices.models import Device
+from gateway.lanes.models import Lane
+from gateway.sales.models import Invoice
+from gateway.sales.receipts.token import receipt_token
+from gateway.tenants.models import Branch, Company
+from tests.sales.receipt_rows import RECEIPT_URL, SIGNATURE, make_row, make_waiting_row
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("gateway.dashboard.receipts")]
+
+
+@pytest.fixture
+def shop():
+    """A company with one active device; what an invoice has to belong to."""
+    company = Company.objects.create(pin="P051234567X", name="Amani Stores Ltd")
+    branch = Branch.objects.create(company=company, code="00", name="Head office")
+    lane = Lane.objects.create(
+        company=company, environment="production", pin=company.pin, branch="00", series=Lane.Series.INVOICE
+    )
+    device = Device.objects.create(
+        company=company, branch=branch, environment="production", serial="AMANI-01", profile="p", lane=lane
+    )
+    return {"company": company, "lane": lane, "device": device}
+
+
+def store(shop, row):
+    """Keep a row and give the link token of it."""
+    fields = {name: value for name, value in row.items() if name not in {"id", "device_public_id", "public_id"}}
+    figures = row["figures"]
+    invoice = Invoice.objects.create(
+        **shop,
+        **fields,
+        content_hash="v1:00",
+        content={},
+        body="{}",
+        tag="tag",
+        total=figures["total"],
+        total_tax=figures["total_tax"],
+    )
+    return receipt_token(invoice.public_id, settings.SECRET_KEY.encode())
+
+
+def test_a_link_shows_the_receipt_to_whoever_holds_it(client, shop):
+    answer = client.get(f"/receipts/{store(shop, make_row())}/")
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    html = answer.content.decode()
+    assert "TAX INVOICE" in html and "QUII-27MA-TATS-HFRB" in html and f"{RECEIPT_URL}P051234567X00{SIGNATURE}" in html
+
+
+def test_the_same_link_gives_plain_text(client, shop):
+    answer = client.get(f"/receipts/{store(shop, make_row())}.txt")
+    text = answer.content.decode()
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert "TAX INVOICE" in text and "█" not in text
+    assert max(map(len, text.splitlines())) == 42
+
+
+def test_width_and_qr_code_are_asked_for_in_the_address(client, shop):
+    token = store(shop, make_row())
+    text = client.get(f"/receipts/{token}.txt?width=60&qr=1").content.decode()
+    assert "█" in text and max(map(len, text.splitlines())) == 60
+
+
+@pytest.mark.parametrize("width", ["31", "121", "-40", "abc", "", "4²", "99999999999999999999"])
+def test_a_width_no_paper_has_is_answered_with_a_sentence(client, shop, width):
+    answer = client.get(f"/receipts/{store(shop, make_row())}.txt", {"width": width})
+    assert answer.status_code == 400
+    assert answer.content.decode() == "width is a whole number from 32 to 120.\n"
+
+
+@pytest.mark.parametrize("path", ["/receipts/{}/", "/receipts/{}.txt"])
+def test_a_wrong_token_finds_nothing_and_says_so(client, shop, path):
+    token = store(shop, make_row())
+    unknown = receipt_token(uuid.uuid4(), settings.SECRET_KEY.encode())
+    spoilt = token[:-1] + ("0" if token[-1] != "0" else "1")
+    other_secret = receipt_token(Invoice.objects.get().public_id, b"another secret")
+    for bad in (
+        spoilt,
+        unknown,
+        other_secret,
+        token.upper(),
+        "no-token",
+        token[:32],
+        str(Invoice.objects.get().public_id),
+    ):
+        answer = client.get(path.format(bad))
+        assert answer.status_code == 404
+        assert "Nothing at this link" in answer.content.decode()
+        assert "Amani" not in answer.content.decode() and bad not in answer.content.decode()
+
+
+def test_links_outlive_a_change_of_the_secret_key(client, shop, settings):
+    token = store(shop, make_row())
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-secret-key-0123456789-0123456789-0123456789"
+    assert client.get(f"/receipts/{token}/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/receipts/{}/", "/receipts/{}.txt"])
+def test_a_sale_that_waits_gives_the_slip_and_nobody_keeps_it(client, shop, path):
+    token = store(shop, make_waiting_row("queued"))
+    answer = client.get(path.format(token))
+    assert answer.status_code == 200 and "NOT YET FISCALISED" in answer.content.decode()
+    assert answer["Cache-Control"] == "private, no-store"
+
+    fiscal = {name: make_row()[name] for name in ("number", "signature", "control_unit_id", "signed_at")}
+    numbers = {"receipt_number": 14, "total_receipt_number": 15, "internal_data": "A" * 26}
+    Invoice.objects.update(status="signed", **fiscal, **numbers)
+    answer = client.get(path.format(token))
+    assert "TAX INVOICE" in answer.content.decode() and "FISCALISED" not in answer.content.decode()
+    assert answer["Cache-Control"] == "private, max-age=3600"
+
+
+@pytest.mark.parametrize("path", ["/receipts/{}/", "/receipts/{}.txt", "/receipts/x{}/"])
+def test_every_answer_is_guarded_and_sets_no_cookie(client, shop, path):
+    answer = client.get(path.format(store(shop, make_row())))
+    assert answer["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert (answer["Referrer-Policy"], answer["X-Robots-Tag"]) == ("no-referrer", "noindex")
+    assert answer["X-Frame-Options"] == "DENY" and answer["X-Content-Type-Options"] == "nosniff"
+    assert not answer.cookies and not answer.has_header("Vary")
+    assert "private" in answer["Cache-Control"]
+
+
+def test_a_link_can_be_asked_for_but_not_written_to(client, shop):
+    token = store(shop, make_row())
+    assert client.head(f"/receipts/{token}/").status_code == 200
+    assert client.post(f"/receipts/{token}/").status_code == 405
+
+
+def test_showing_a_receipt_takes_one_query(client, shop, django_assert_num_queries):
+    token = store(shop, make_row())
+    with django_assert_num_queries(1):
+        client.get(f"/receipts/{token}/")
+    with django_assert_num_queries(0):
+        client.get(f"/receipts/{token[:-2]}00/")
