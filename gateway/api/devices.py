@@ -1,0 +1,157 @@
+"""Devices: activating them at KRA, and how they stand."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.utils import timezone
+from ninja import Router, Schema, Status
+from pydantic import Field, StringConstraints
+
+from gateway.api.auth import MANAGERS, READERS
+from gateway.api.errors import answer_problem
+from gateway.api.problems import KraAnswer, Problem
+from gateway.api.request import ApiRequest, active_company, must_be
+from gateway.api.shapes import Body, Serial
+from gateway.catalog.reference import activate_and_fetch, has_reference_data
+from gateway.devices.models import Device
+from gateway.devices.queries import find_device, last_message
+from gateway.devices.services import enter_key
+
+router = Router(tags=["devices"])
+
+
+class BranchOut(Schema):
+    code: str
+    name: str
+
+
+class DeviceProblem(Schema):
+    """Why a device does not sign: KRA's code or our word, and a sentence for its owner."""
+
+    code: str
+    detail: str
+
+
+class DeviceOut(Schema):
+    """A control unit. `status`: waiting, activating, active, trouble or retired."""
+
+    id: UUID
+    serial: str
+    device_type: str
+    environment: str
+    branch: BranchOut
+    status: str
+    problem: DeviceProblem | None
+    control_unit: str | None
+    machine_code: str | None
+    taxpayer_name: str | None
+    simulated: bool = Field(description="Signed by the simulator: its receipts are no tax invoices.")
+    reference_data: bool = Field(description="Whether KRA's code and item class lists have been fetched.")
+    activated_at: datetime | None
+    last_contact_at: datetime | None
+
+
+class ActivateIn(Body):
+    """Which device; it may be left out when the company has only one."""
+
+    device: Serial | None = Field(None, description="Id or serial of the device.")
+    again: bool = Field(
+        False,
+        description="Send the activation once more after KRA refused it or its answer was lost. Only after KRA has "
+        "approved or reset the device: KRA gives the key once.",
+    )
+
+
+class KeyIn(Body):
+    """The key of a device that was activated elsewhere, as KRA gave it."""
+
+    key: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-~]{1,255}$")]
+    control_unit: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9]{1,18}$")]
+    machine_code: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9]{0,11}$")] = ""
+    last_number: Annotated[int, Field(ge=0, le=9_999_999_999)] = Field(
+        description="The last invoice number that KRA has accepted from this branch; 0 for none."
+    )
+
+
+def device_out(device: Device) -> dict[str, Any]:
+    """The device as callers see it."""
+    return {
+        "id": device.public_id,
+        "serial": device.serial,
+        "device_type": device.kind,
+        "environment": device.environment,
+        "branch": {"code": device.branch.code, "name": device.branch.name},
+        "status": device.status,
+        "problem": {"code": device.problem_code, "detail": device.problem} if device.problem else None,
+        "control_unit": device.control_unit_id or None,
+        "machine_code": device.machine_code or None,
+        "taxpayer_name": device.taxpayer_name or None,
+        "simulated": device.control_unit_id.startswith("SIM") or device.profile.startswith("simulator"),
+        "reference_data": has_reference_data(device),
+        "activated_at": device.activated_at,
+        "last_contact_at": device.last_contact_at,
+    }
+
+
+def _kra_said(device: Device) -> KraAnswer | None:
+    """KRA's own words in its newest answer to the activation, if it spoke."""
+    if not device.problem_code.isdigit():
+        return None
+    return {"code": device.problem_code, "message": last_message(device)}
+
+
+@router.post(
+    "/device/init/",
+    response={200: DeviceOut, 202: DeviceOut},
+    operation_id="activate_device",
+    summary="Activate a device",
+)
+def activate(request: ApiRequest, body: ActivateIn) -> Status[dict[str, Any]] | HttpResponse:
+    """Activate a device at KRA, or show how far its activation is; never sends it twice by itself.
+
+    200: active. 202: sent, and KRA's answer is not here yet, or was lost (see `problem`). 422: KRA refused it.
+    503: nothing was sent.
+    """
+    must_be(request.auth, MANAGERS)
+    active_company(request.auth)
+    device = find_device(request.auth.company_id, request.auth.environment, body.device, only=request.auth.device)
+    device = activate_and_fetch(device=device, now=timezone.now(), actor=request.auth.actor, again=body.again)
+    out = device_out(device)
+    if device.status in {Device.Status.ACTIVE, Device.Status.RETIRED}:
+        return Status(200, out)
+    if device.status == Device.Status.ACTIVATING or not device.problem:
+        return Status(202, out)
+    shown = DeviceOut.model_validate(out).model_dump()
+    code = "kra_unreachable" if device.status == Device.Status.WAITING else "refused_by_kra"
+    return answer_problem(request, Problem(code, device.problem, kra=_kra_said(device), extra={"device": shown}))
+
+
+@router.get("/device/{device}/status/", response=DeviceOut, operation_id="get_device", summary="How a device stands")
+def status(request: ApiRequest, device: str) -> dict[str, Any]:
+    """How a device stands; `device` is its id or serial."""
+    must_be(request.auth, READERS)
+    return device_out(find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device))
+
+
+@router.post("/device/{device}/key/", response=DeviceOut, operation_id="enter_key", summary="Enter an existing key")
+def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
+    """Make a device active with the key that KRA gave earlier, when it was activated elsewhere or the answer was lost.
+
+    The branch's numbers go on after `last_number`. KRA is not asked; the first document shows whether the key is right.
+    """
+    must_be(request.auth, MANAGERS)
+    active_company(request.auth)
+    found = find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device)
+    return device_out(
+        enter_key(
+            device=found,
+            key=body.key,
+            control_unit_id=body.control_unit,
+            machine_code=body.machine_code,
+            last_number=body.last_number,
+            now=timezone.now(),
+            actor=request.auth.actor,
+        )
+    )

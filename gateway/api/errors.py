@@ -1,0 +1,192 @@
+"""From what went wrong to the problem document that tells of it; the only place where that is decided."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from ninja.errors import HttpError, ValidationError
+
+from gateway.api import headers
+from gateway.api.problems import CONTENT_TYPE, PROBLEMS, Field, Problem, document, field
+from gateway.catalog.services import ItemInFlight, RowsRefused
+from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
+from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
+from gateway.kra.errors import KraError, plain
+from gateway.sales.queries import BadCursor
+from gateway.tenants.services import PinTaken
+
+RETRY_SECONDS = 10
+_REQUEST_ID = "revpay.request_id"
+_log = logging.getLogger(__name__)
+
+# What our services raise, and what the caller is told
+_TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
+    PinTaken: lambda error: Problem("pin_taken", f"A company with the PIN {error} is onboarded already."),
+    SerialTaken: lambda error: Problem("serial_taken", f"A device with the serial {error} exists already."),
+    BranchHasActiveDevice: lambda error: Problem(
+        "branch_has_active_device", f"Branch {error} has a device that signs, or that is being activated right now."
+    ),
+    DeviceNotReady: lambda error: Problem("device_not_ready", f"This cannot be done now: {error}."),
+    DeviceUnknown: lambda error: Problem("not_found", f"{_sentence(error)} Check its id or serial and the key."),
+    DeviceUnclear: lambda error: Problem(
+        "invalid",
+        _sentence(error),
+        fields=[field("device", "required", "The company has several devices: say which one, by id or serial.")],
+    ),
+    LaneInUse: lambda error: Problem("lane_in_use", f"The number cannot be set now: {error}."),
+    WrongAddress: lambda error: invalid([field("device.base_url", "wrong_address", _sentence(error))]),
+    WrongProfile: lambda error: Problem("setup_wrong", f"{_sentence(error)}"),
+    BadCursor: lambda error: Problem(
+        "bad_cursor",
+        "This cursor does not belong to this list.",
+        fields=[field("cursor", "unknown", "Not one of ours.")],
+    ),
+    RowsRefused: lambda error: invalid(
+        field(f"items[{row}].{name}", code, message) for row, name, code, message in error.problems
+    ),
+    ItemInFlight: lambda error: Problem("item_in_flight", f"Being registered at KRA right now: {error}."),
+}
+
+# pydantic's error types in plain words; {…} is filled from the error's context
+_WORDS: dict[str, tuple[str, str]] = {
+    "missing": ("required", "This is needed."),
+    "extra_forbidden": ("unknown_field", "There is no such field; check its spelling."),
+    "string_type": ("not_text", "Must be text, in quotes."),
+    "string_too_short": ("required", "Must not be empty."),
+    "string_too_long": ("too_long", "Must have at most {max_length} characters."),
+    "string_pattern_mismatch": ("wrong_form", "Must have the form {pattern}."),
+    "string_unicode": ("not_text", "Must be text in UTF-8."),
+    "bool_type": ("not_yes_no", "Must be true or false."),
+    "bool_parsing": ("not_yes_no", "Must be true or false."),
+    "int_type": ("not_whole_number", "Must be a whole number."),
+    "int_parsing": ("not_whole_number", "Must be a whole number."),
+    "int_parsing_size": ("too_large", "Is too large."),
+    "int_from_float": ("not_whole_number", "Must be a whole number."),
+    "greater_than_equal": ("too_small", "Must be at least {ge}."),
+    "less_than_equal": ("too_large", "Must be at most {le}."),
+    "literal_error": ("unknown_value", "Must be {expected}."),
+    "enum": ("unknown_value", "Must be {expected}."),
+    "list_type": ("not_a_list", "Must be a list, in square brackets."),
+    "too_short": ("too_few", "Must have at least {min_length} entry."),
+    "too_long": ("too_many", "Must have at most {max_length} entries."),
+    "dict_type": ("not_an_object", "Must be an object, in curly brackets."),
+    "model_type": ("not_an_object", "Must be an object, in curly brackets."),
+    "model_attributes_type": ("not_an_object", "Must be an object, in curly brackets."),
+    "uuid_parsing": ("not_an_id", "Must be an id such as 6f9619ff-8b86-d011-b42d-00cf4fc964ff."),
+    "uuid_type": ("not_an_id", "Must be an id such as 6f9619ff-8b86-d011-b42d-00cf4fc964ff."),
+}
+_PYDANTIC_ONLY = ("value_error", "assertion_error")
+
+
+def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The answer to a request that failed with this error. What we did not foresee is logged, and told as a 500."""
+    problem = _problem_of(request, error)
+    if problem is None:
+        _log.error(
+            "unexpected error, request_id=%s %s %s", request_id(request), request.method, request.path, exc_info=error
+        )
+        problem = Problem("unexpected", "The request could not be finished. Nothing is known to have been kept.")
+    return answer_problem(request, problem)
+
+
+def answer_problem(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """The problem document, with the headers its status asks for (RFC 9110 §11.6.1, §10.2.3)."""
+    body = {
+        **document(
+            problem.code,
+            problem.detail,
+            system_url=settings.SYSTEM_URL,
+            request_id=request_id(request),
+            fields=problem.fields,
+            kra=problem.kra,
+        ),
+        **problem.extra,
+    }
+    response = JsonResponse(body, status=problem.status, content_type=CONTENT_TYPE)
+    if problem.status == 401:
+        response["WWW-Authenticate"] = 'Token realm="Revpay Connect", Bearer realm="Revpay Connect"'
+    if problem.status == 503:
+        response["Retry-After"] = str(RETRY_SECONDS)
+    for name, value in problem.headers.items():
+        response[name] = value
+    return response
+
+
+def request_id(request: HttpRequest) -> str:
+    """The id of this request: the caller's own, or one that is made at the first question."""
+    known = request.META.get(_REQUEST_ID)
+    if known is None:
+        known = request.META[_REQUEST_ID] = headers.request_id(request.headers.get("X-Request-Id"))
+    return str(known)
+
+
+def invalid(fields: Iterable[Field]) -> Problem:
+    """A 422 that names every field that is wrong."""
+    named = list(fields)
+    places = "1 field is" if len(named) == 1 else f"{len(named)} fields are"
+    return Problem("invalid", f"{places} wrong; nothing was kept.", fields=named)
+
+
+def unreachable(error: KraError) -> Problem:
+    """A 503 for something that needs KRA and changes nothing without it."""
+    return Problem("kra_unreachable", plain(error), kra={"code": error.code, "message": error.message})
+
+
+def fields_of(errors: Iterable[Mapping[str, Any]]) -> list[Field]:
+    """pydantic's errors in our notation: where (`items[3].tax_type`), a stable code, a sentence."""
+    return [_field(error) for error in errors]
+
+
+def _field(error: Mapping[str, Any]) -> Field:
+    kind = error["type"]
+    if kind in _WORDS:
+        code, sentence = _WORDS[kind]
+        return field(_path(error["loc"]), code, sentence.format_map(_Context(error.get("ctx") or {})))
+    code = "invalid" if kind in _PYDANTIC_ONLY else kind
+    return field(_path(error["loc"]), code, str(error["msg"]))
+
+
+class _Context(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "…"
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    """`("body", "body", "items", 3, "tax_type")` as `items[3].tax_type`; the first two say only where ninja looked."""
+    path = ""
+    for step in location[2:] if location[:1] == ("body",) else location[1:]:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path or "(body)"
+
+
+def _problem_of(request: HttpRequest, error: Exception) -> Problem | None:
+    match error:
+        case Problem():
+            return error
+        case ValidationError() if request.method == "POST" and not request.body:
+            return Problem("not_json", "The body is empty.")
+        case ValidationError():
+            return invalid(fields_of(error.errors))
+        case Http404():
+            return Problem("not_found", "There is nothing here.")
+        case RequestDataTooBig():
+            return Problem("too_large", "The body may have at most 1 MB.")
+        case HttpError(status_code=400):
+            if isinstance(error.__cause__, RequestDataTooBig):
+                return _problem_of(request, error.__cause__)
+            return Problem("not_json", "The body could not be read as JSON.")
+        case HttpError():
+            by_status = {kind.status: code for code, kind in reversed(PROBLEMS.items())}
+            return Problem(by_status[error.status_code], str(error)) if error.status_code in by_status else None
+        case KraError():
+            return unreachable(error)
+    told = _TOLD.get(type(error))
+    return told(error) if told else None
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,257 @@
+"""The hot routes, native on the engine's loop: post a sale, read how a document stands.
+
+They translate and hand on. Keys are looked up through the engine's store and forgotten after two seconds, so a revoked
+key stops that soon in every process.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api import headers
+from gateway.api.auth import READERS, SELLERS, Principal, digest_of, key_in, principal_from_row
+from gateway.api.problems import CONTENT_TYPE, Field, Problem, document
+from gateway.api.problems import field as problem_field
+from gateway.devices.queries import WrongProfile
+from gateway.lanes.engine import NotKept
+from gateway.lanes.store import Statement, StoreDown
+from gateway.lib.clock import utc_now
+from gateway.lib.crypto import SealBroken
+from gateway.sales.answers import answer, status_code
+from gateway.sales.intake import NotJson, WrongSale, read_sale
+from gateway.sales.services import (
+    Caller,
+    CompanyNotActive,
+    DeviceNotFound,
+    DeviceNotReady,
+    Invalid,
+    Outcome,
+    ReferenceReused,
+    Till,
+)
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 1_048_576
+RETRY_AFTER = 2  # seconds; said with 202
+FORGET_SECONDS = 2.0
+MOST_REMEMBERED = 20_000
+
+PRINCIPAL = Statement(
+    name="principal_by_digest",
+    postgres="""
+SELECT k.company_id, c.public_id AS company_public_id, c.status AS company_status, k.environment, k.role, k.device,
+    k.expires_at, k.revoked_at
+FROM tenants_apikey k JOIN tenants_company c ON c.id = k.company_id WHERE k.digest = %(digest)s
+""",
+    sqlite=(
+        """
+SELECT k.company_id, c.public_id AS company_public_id, c.status AS company_status, k.environment, k.role, k.device,
+    k.expires_at, k.revoked_at
+FROM tenants_apikey k JOIN tenants_company c ON c.id = k.company_id WHERE k.digest = :digest
+""",
+    ),
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+async def wrong_method(request: Request, error: Exception) -> Response:
+    """A hot path asked in another way than it takes."""
+    allowed = getattr(error, "headers", None) or {}
+    detail = f"{request.method} does not work here; {allowed.get('Allow', 'another method')} does."
+    request_id = headers.request_id(request.headers.get("x-request-id"))
+    return _problem(Problem("method_not_allowed", detail, headers=dict(allowed)), request_id)
+
+
+def hot_routes(till: Till) -> list[Route]:
+    """The native routes around one process's till."""
+    hot = Hot(till)
+    sales = [
+        ("/api/sales/", None),
+        ("/api/integration/oscu/sales/", "oscu"),
+        ("/api/integration/vscu/sales/", "vscu"),
+    ]
+    return [
+        *[Route(path, hot.route(hot.post_sale, kind=kind), methods=["POST"]) for path, kind in sales],
+        Route("/api/integration/transactions/{id}/status/", hot.route(hot.get_status), methods=["GET"]),
+    ]
+
+
+class Hot:
+    def __init__(self, till: Till) -> None:
+        self._till = till
+        self._principals: dict[str, tuple[float, Principal | None]] = {}
+        self._secret = settings.SECRET_KEY.encode()
+
+    def route(
+        self, work: Callable[..., Awaitable[Response]], **options: Any
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The work with a request id, and every failure as a problem document."""
+
+        async def handle(request: Request) -> Response:
+            request_id = headers.request_id(request.headers.get("x-request-id"))
+            try:
+                response = await work(request, **options)
+            except Problem as problem:
+                response = _problem(problem, request_id)
+            except StoreDown:
+                response = _problem(_not_kept(), request_id)
+            except (WrongProfile, SealBroken) as error:
+                response = _problem(Problem("setup_wrong", f"{error}."), request_id)
+            except Exception:
+                log.exception("Request %s failed", request_id)
+                response = _problem(Problem("unexpected", "Something went wrong on our side."), request_id)
+            response.headers["X-Request-Id"] = request_id
+            return response
+
+        return handle
+
+    async def post_sale(self, request: Request, kind: str | None) -> Response:
+        principal = await self._principal(request)
+        if principal.role not in SELLERS:
+            raise Problem("role_not_allowed", f"A key with the role {principal.role} may not post sales.")
+        body = await _body(request)
+        caller = _caller(principal)
+        try:
+            sale = read_sale(body)
+        except NotJson:
+            raise Problem("not_json", "The body is not JSON.") from None
+        except WrongSale as wrong:
+            known = await self._till.known(caller, wrong.reference) if wrong.reference else None
+            if known is not None:
+                raise _reused() from None
+            raise _invalid(wrong) from None
+        wait_seconds = headers.wait_seconds(request.headers.get("prefer"))
+        try:
+            outcome = await self._till.record_sale(sale, caller=caller, kind=kind, wait_seconds=wait_seconds)
+        except Invalid as wrong:
+            raise _invalid(wrong) from None
+        except ReferenceReused:
+            raise _reused() from None
+        except DeviceNotFound:
+            raise Problem("not_found", "This company has no such device.", fields=[_no_device(sale.device)]) from None
+        except DeviceNotReady as error:
+            raise Problem("device_not_ready", str(error)) from None
+        except CompanyNotActive:
+            raise Problem("company_not_active", "This company's new sales are not taken now.") from None
+        except NotKept as error:
+            raise _not_kept(str(error)) from None
+        return self._answer(outcome)
+
+    async def get_status(self, request: Request) -> Response:
+        principal = await self._principal(request)
+        if principal.role not in READERS:
+            raise Problem("role_not_allowed", f"A key with the role {principal.role} may not read invoices.")
+        try:
+            public_id = uuid.UUID(request.path_params["id"])
+        except ValueError:
+            raise Problem("not_found", "There is no such document.") from None
+        row = await self._till.by_public_id(_caller(principal), public_id)
+        if row is None:
+            raise Problem("not_found", "There is no such document.")
+        return _json(200, self._document(row))
+
+    async def _principal(self, request: Request) -> Principal:
+        key = key_in(request.headers.get("authorization"))
+        if key is None:
+            raise Problem("key_missing", "Send the header Authorization: Token <key>.", headers=_CHALLENGE)
+        digest = digest_of(key)
+        known = self._principals.get(digest)
+        if known is None or known[0] < time.monotonic():
+            rows = await self._till.engine.store.read(PRINCIPAL, {"digest": digest})
+            principal = principal_from_row(rows[0], now=utc_now()) if rows else None
+            if len(self._principals) > MOST_REMEMBERED:
+                self._principals.clear()
+            known = self._principals[digest] = (time.monotonic() + FORGET_SECONDS, principal)
+        if known[1] is None:
+            raise Problem("key_unknown", "This key is not valid.", headers=_CHALLENGE)
+        return known[1]
+
+    def _document(self, row: Any) -> dict[str, Any]:
+        reason = row.get("hold_reason") or row.get("rest_reason") or None
+        return answer({**row, "reason": reason}, system_url=settings.SYSTEM_URL, secret=self._secret)
+
+    def _answer(self, outcome: Outcome) -> Response:
+        status = status_code(outcome.row, outcome.replayed)
+        told: dict[str, str] = {}
+        made = self._document(outcome.row)
+        if outcome.replayed:
+            told["Idempotency-Replayed"] = "true"
+        if status == 202:
+            told["Location"] = f"/api/integration/transactions/{made['id']}/status/"
+            told["Retry-After"] = str(RETRY_AFTER)
+        return _json(status, made, told)
+
+
+_CHALLENGE = {"WWW-Authenticate": "Token"}
+
+
+def _caller(principal: Principal) -> Caller:
+    return Caller(
+        company_id=principal.company_id,
+        environment=principal.environment,
+        is_active=principal.is_active,
+        device=principal.device,
+    )
+
+
+async def _body(request: Request) -> bytes:
+    """The body, refused as soon as it is known to be too large."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > MOST_BYTES:
+        raise Problem("too_large", "A sale has at most 1 MB.")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise Problem("too_large", "A sale has at most 1 MB.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _json(status: int, content: Any, told: dict[str, str] | None = None) -> Response:
+    return Response(_encoder.encode(content), status, told, media_type="application/json")
+
+
+def _problem(problem: Problem, request_id: str) -> Response:
+    made = document(
+        problem.code,
+        problem.detail,
+        system_url=settings.SYSTEM_URL,
+        request_id=request_id,
+        fields=problem.fields,
+        kra=problem.kra,
+    )
+    return Response(
+        _encoder.encode({**made, **problem.extra}), problem.status, problem.headers, media_type=CONTENT_TYPE
+    )
+
+
+def _invalid(wrong: Invalid | WrongSale) -> Problem:
+    fields: list[Field] = [problem_field(one.field, one.code, one.message) for one in wrong.wrongs]
+    return Problem("invalid", wrong.wrongs[0].message, fields=fields)
+
+
+def _reused() -> Problem:
+    return Problem("reference_reused", "This reference names a document with other content.")
+
+
+def _no_device(wanted: str | None) -> Field:
+    words = "There is no such device." if wanted else "This company has no device yet; add one and activate it."
+    return problem_field("device", "unknown_device" if wanted else "no_device", words)
+
+
+def _not_kept(detail: str = "The database did not answer.") -> Problem:
+    return Problem(
+        "not_kept", f"{detail} Repeat it with the same reference.", headers={"Retry-After": str(RETRY_AFTER)}
+    )

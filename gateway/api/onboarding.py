@@ -1,0 +1,186 @@
+"""A taxpayer's first day."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from ninja import Router, Schema, Status
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from gateway.api.devices import BranchOut, DeviceOut, device_out
+from gateway.api.request import OnboardRequest, operator_key
+from gateway.api.shapes import (
+    Address,
+    Body,
+    BranchCode,
+    Email,
+    EnvironmentName,
+    Name,
+    PersonName,
+    Phone,
+    Pin,
+    RequiredEmail,
+    Serial,
+    ShortName,
+    WebAddress,
+)
+from gateway.catalog.reference import activate_and_fetch
+from gateway.devices.models import Device
+from gateway.devices.onboarding import Application, Onboarded, Owner, onboard
+
+router = Router(tags=["onboarding"])
+
+
+def _password(text: str) -> str:
+    try:
+        validate_password(text)
+    except ValidationError as error:
+        raise PydanticCustomError("weak_password", "{why}", {"why": " ".join(error.messages)}) from None
+    return text
+
+
+class CompanyIn(Body):
+    pin: Pin
+    name: Name
+    email: Email = ""
+    phone: Phone = ""
+
+
+class BranchIn(Body):
+    """A place of business. What is left out is filled from KRA's answer to the activation."""
+
+    code: BranchCode = Field(default="00", description="KRA's two digits; 00 is the head office.")
+    name: ShortName = ""
+    address: Address = ""
+    city: ShortName = ""
+
+
+class DeviceIn(Body):
+    serial: Serial = Field(description="The serial that KRA approved for this PIN and branch.")
+    device_type: Literal["oscu", "vscu"] = "oscu"
+    base_url: WebAddress = Field(
+        default="", description="VSCU only: where the taxpayer's own control unit program listens."
+    )
+
+
+class OwnerIn(Body):
+    email: RequiredEmail
+    name: PersonName
+    password: Annotated[str, StringConstraints(max_length=200), AfterValidator(_password)] | None = None
+
+
+class OnboardIn(Body):
+    company: CompanyIn
+    branch: BranchIn = BranchIn()
+    device: DeviceIn
+    environment: EnvironmentName | None = Field(None, description="Left out: the installation's default.")
+    plan: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[a-z0-9_-]{1,40}$")] = "standard"
+    owner: OwnerIn | None = None
+
+
+class CompanyOut(Schema):
+    id: UUID
+    pin: str
+    name: str
+    status: str
+    plan: str
+
+
+class KeyOut(Schema):
+    """An API key. `key` is shown this once and kept nowhere."""
+
+    key: str
+    prefix: str
+    role: str
+    environment: str
+
+
+class Step(Schema):
+    step: str
+    done: bool
+    detail: str
+
+
+class OnboardOut(Schema):
+    company: CompanyOut
+    branch: BranchOut
+    device: DeviceOut
+    api_key: KeyOut
+    checklist: list[Step]
+
+
+@router.post(
+    "/onboard/", response={201: OnboardOut}, auth=operator_key, operation_id="onboard", summary="Onboard a company"
+)
+def onboard_company(request: OnboardRequest, body: OnboardIn) -> Status[dict[str, Any]]:
+    """Make a company with its branch, device and first API key, and activate the device at KRA.
+
+    The key is shown in this answer and never again. Should KRA refuse the activation the company is kept all the same:
+    `device.problem` and the checklist say what to do, `POST /api/device/init/` tries again.
+    """
+    made = onboard(_application(body), actor=request.auth.actor)
+    device = activate_and_fetch(device=made.device, now=timezone.now(), actor=request.auth.actor)
+    return Status(201, _out(made, device))
+
+
+def _application(body: OnboardIn) -> Application:
+    return Application(
+        pin=body.company.pin,
+        name=body.company.name,
+        email=body.company.email,
+        phone=body.company.phone,
+        plan=body.plan,
+        branch_code=body.branch.code,
+        branch_name=body.branch.name,
+        address=body.branch.address,
+        city=body.branch.city,
+        serial=body.device.serial,
+        kind=body.device.device_type,
+        base_url=body.device.base_url,
+        environment=body.environment or settings.KRA_ENVIRONMENT,
+        owner=Owner(email=body.owner.email, name=body.owner.name, password=body.owner.password) if body.owner else None,
+    )
+
+
+def _out(made: Onboarded, device: Device) -> dict[str, Any]:
+    shown = device_out(device)
+    return {
+        "company": {
+            "id": made.company.public_id,
+            "pin": made.company.pin,
+            "name": made.company.name,
+            "status": made.company.status,
+            "plan": made.company.plan,
+        },
+        "branch": shown["branch"],
+        "device": shown,
+        "api_key": {
+            "key": made.key_text,
+            "prefix": made.api_key.prefix,
+            "role": made.api_key.role,
+            "environment": made.api_key.environment,
+        },
+        "checklist": _checklist(device, has_lists=shown["reference_data"]),
+    }
+
+
+def _checklist(device: Device, *, has_lists: bool) -> list[dict[str, Any]]:
+    active = device.status == Device.Status.ACTIVE
+    unit = f"Control unit {device.control_unit_id}." if device.control_unit_id else "The device is active."
+    return [
+        {"step": "company", "done": True, "detail": "The company, its branch and its first API key exist."},
+        {"step": "device", "done": active, "detail": unit if active else device.problem or "Not activated yet."},
+        {
+            "step": "reference_data",
+            "done": has_lists,
+            "detail": "KRA's codes, tax rates and item classes are here."
+            if has_lists
+            else "KRA's lists are fetched when the device is active.",
+        },
+        {"step": "items", "done": False, "detail": "Send your items: POST /api/integration/items/sync/"},
+        {"step": "first_sale", "done": False, "detail": "Send a sale: POST /api/sales/"},
+    ]

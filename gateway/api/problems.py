@@ -1,0 +1,237 @@
+"""Every way a request can fail, once: stable code, HTTP status, title, and what to do about it.
+
+Answers are RFC 9457 problem documents; `type` points into the page /docs/problems/, which is made from this table.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Kind(NamedTuple):
+    """One kind of failure. `remedy` tells the developer of a till what to do."""
+
+    status: int
+    title: str
+    remedy: str
+
+
+class Field(TypedDict):
+    """What is wrong with one field; `field` is a path such as `lines[0].quantity`."""
+
+    field: str
+    code: str
+    message: str
+
+
+class KraAnswer(TypedDict):
+    """What KRA said."""
+
+    code: str
+    message: str
+
+
+class Document(TypedDict):
+    """A problem document as it goes out."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    fields: NotRequired[list[Field]]
+    kra: NotRequired[KraAnswer]
+
+
+PROBLEMS: dict[str, Kind] = {
+    "not_json": Kind(
+        400,
+        "The body is not JSON",
+        "Send one JSON object in UTF-8, without NaN or Infinity, and a Content-Type of application/json.",
+    ),
+    "bad_request": Kind(
+        400, "The request cannot be read", "Check the host name, the path and the headers of the request."
+    ),
+    "key_missing": Kind(
+        401,
+        "No API key was sent",
+        "Send the header `Authorization: Token <key>` (`Bearer <key>` works too) on every call.",
+    ),
+    "key_unknown": Kind(
+        401,
+        "The API key is not valid",
+        "The key is mistyped, revoked or expired. Send the whole key as it was first shown, or make another.",
+    ),
+    "operator_needed": Kind(
+        403,
+        "Only the integrator's staff may do this",
+        "Use an operator key (`manage.py create_operator_key`); keys of companies cannot do this.",
+    ),
+    "role_not_allowed": Kind(
+        403,
+        "This key's role may not do this",
+        "Use a key with a role that may: owners and managers change devices and items, cashiers sell, all may read.",
+    ),
+    "company_not_active": Kind(
+        403,
+        "The company is suspended or closed",
+        "New documents are not taken now; what was kept goes on. Ask the integrator to reactivate the company.",
+    ),
+    "not_found": Kind(
+        404,
+        "There is no such thing",
+        "Check the path (it ends with a slash), the id, and that the key belongs to the same company and environment.",
+    ),
+    "method_not_allowed": Kind(
+        405, "This path does not take that method", "The `Allow` header of the answer names the methods that work."
+    ),
+    "pin_taken": Kind(
+        409,
+        "This PIN is onboarded already",
+        "Each taxpayer is onboarded once. Use the company's own key, or add a device to the existing company.",
+    ),
+    "serial_taken": Kind(
+        409,
+        "This device serial is in use already",
+        "A serial belongs to one branch of one company in each environment. Check the serial that KRA approved.",
+    ),
+    "reference_reused": Kind(
+        409,
+        "This reference names another document",
+        "A reference names one document for ever. Send the document unchanged to get its answer again, or give a new "
+        "reference to a new sale.",
+    ),
+    "branch_has_active_device": Kind(
+        409,
+        "The branch has an active device",
+        "One device at a time signs for a branch. Ask the integrator to retire the active one first.",
+    ),
+    "device_not_ready": Kind(
+        409,
+        "The device cannot take this now",
+        "See the device's status and problem with GET /api/device/{id}/status/ and do what it says.",
+    ),
+    "lane_in_use": Kind(
+        409,
+        "The branch's number series is in use",
+        "A document is on its way or the number would go back. Wait until the branch is quiet, then give the number "
+        "that follows KRA's last one.",
+    ),
+    "item_in_flight": Kind(
+        409,
+        "An item is being registered at this moment",
+        "Nothing was changed. Send the same request again in a few seconds.",
+    ),
+    "not_refused": Kind(
+        409,
+        "The document is not refused",
+        "`invoice` is the document as it is now. Only a refused one can be asked for again; nothing was changed.",
+    ),
+    "too_late": Kind(
+        409,
+        "The document's turn has begun",
+        "`invoice` is the document as it is now. What is signed is taken back with a credit note, not withdrawn.",
+    ),
+    "too_large": Kind(413, "The body is over 1 MB", "Send fewer rows in one request."),
+    "invalid": Kind(
+        422,
+        "The request does not say what is needed",
+        "`fields` names each field that is wrong, and why. Correct them and send it again.",
+    ),
+    "bad_cursor": Kind(
+        422, "The cursor is not one of ours", "Use the value of `next` from the page before, or start without a cursor."
+    ),
+    "refused_by_kra": Kind(
+        422,
+        "KRA refused it",
+        "`kra` has KRA's own code and words, `detail` says what to do. Sent unchanged it fails again.",
+    ),
+    "given_back": Kind(
+        422,
+        "The operator took the document back",
+        "KRA's answer was lost, and the operator found that KRA does not have the document. Ask for it again with "
+        "POST …/retry/, or post it corrected under its reference.",
+    ),
+    "unexpected": Kind(
+        500,
+        "Something went wrong on our side",
+        "Send it again, with the same reference. If it stays, give us the request_id.",
+    ),
+    "busy": Kind(
+        503, "Too many requests wait here", "Repeat with the same reference after the seconds that `Retry-After` names."
+    ),
+    "not_kept": Kind(
+        503,
+        "It is not known to be kept",
+        "Repeat it with the same reference: if it was kept, you get its answer; if not, it is kept now.",
+    ),
+    "kra_unreachable": Kind(
+        503,
+        "KRA cannot be reached",
+        "Nothing was lost and nothing was sent. Try again after the seconds that `Retry-After` names.",
+    ),
+    "setup_wrong": Kind(
+        503,
+        "This installation is not set up for that",
+        "Its operator must correct the settings; `detail` says which. Nothing was sent to KRA.",
+    ),
+}
+
+
+class Problem(Exception):
+    """A request that ends in a problem document. Raise it in a route; `api.main` turns it into the answer."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        fields: Sequence[Field] = (),
+        kra: KraAnswer | None = None,
+        headers: dict[str, str] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.fields = list(fields)
+        self.kra = kra
+        self.headers = headers or {}
+        self.extra = extra or {}
+
+    @property
+    def status(self) -> int:
+        return PROBLEMS[self.code].status
+
+
+def field(path: str, code: str, message: str) -> Field:
+    """What is wrong with one field, for a problem's `fields`."""
+    return {"field": path, "code": code, "message": message}
+
+
+def document(
+    code: str,
+    detail: str,
+    *,
+    system_url: str,
+    request_id: str,
+    fields: Sequence[Field] = (),
+    kra: KraAnswer | None = None,
+) -> Document:
+    """The problem document of a failure (RFC 9457 §3). Raises KeyError for a code that is not in the table."""
+    kind = PROBLEMS[code]
+    made: Document = {
+        "type": f"{system_url}/docs/problems/#{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    if fields:
+        made["fields"] = list(fields)
+    if kra is not None:
+        made["kra"] = kra
+    return made

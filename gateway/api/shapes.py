@@ -1,0 +1,124 @@
+"""The small types of which request bodies are made. What they refuse, they refuse in words a shopkeeper understands."""
+
+import re
+import unicodedata
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]{1,150}(:[0-9]{1,5})?(/[!-~]*)?", re.ASCII)
+_PIN = re.compile(r"[A-Z]\d{9}[A-Z]", re.ASCII)
+_MOST_SHILLINGS = Decimal("9999999999999.99")  # SQLite gives back 15 digits of a decimal
+
+
+class Body(Schema):
+    """A request body. A field that we do not know is an error, so that a misspelt one is not silently left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def plain_line(text: str) -> str:
+    """The text itself; refuses what would break a line, a receipt or a database column."""
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text):
+        raise PydanticCustomError("control_character", "Must be one line without control characters.")
+    return text
+
+
+def _pin(text: str) -> str:
+    text = text.upper()
+    if not _PIN.fullmatch(text):
+        raise PydanticCustomError(
+            "invalid_pin", "A KRA PIN is a letter, nine digits and a letter, such as P051234567X."
+        )
+    return text
+
+
+def _email(text: str) -> str:
+    name, at, host = text.rpartition("@")
+    if text and (not name or not at or "." not in host or any(letter.isspace() for letter in text)):
+        raise PydanticCustomError("invalid_email", "This is no e-mail address.")
+    return text
+
+
+def _address(text: str) -> str:
+    if text and not _WEB_ADDRESS.fullmatch(text):
+        raise PydanticCustomError("invalid_address", "Must be an address such as http://192.168.1.20:8088.")
+    return text
+
+
+def _amount(value: Any) -> Decimal:
+    """Text or a JSON number; JSON numbers come as int or Decimal, never through a float."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise PydanticCustomError("not_an_amount", 'Must be a number, or a number as text such as "1160.00".')
+    try:
+        amount = Decimal(value.strip() if isinstance(value, str) else value)
+    except InvalidOperation:
+        raise PydanticCustomError("not_an_amount", 'Must be a number such as "1160.00".') from None
+    if not amount.is_finite():
+        raise PydanticCustomError("not_an_amount", 'Must be a number such as "1160.00".')
+    if amount < 0:
+        raise PydanticCustomError("negative", "Must not be negative.")
+    if amount > _MOST_SHILLINGS:
+        raise PydanticCustomError("too_large", "An amount has at most 13 digits before the decimal point.")
+    if amount != amount.quantize(Decimal("0.01")):
+        raise PydanticCustomError("too_precise", "An amount has at most two decimal places.")
+    return amount.quantize(Decimal("0.01"))
+
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(plain_line)
+]
+ShortName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=60), AfterValidator(plain_line)]
+Address = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(plain_line)]
+Phone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), AfterValidator(plain_line)]
+Email = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=254), AfterValidator(plain_line), AfterValidator(_email)
+]
+RequiredEmail = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=254),
+    AfterValidator(plain_line),
+    AfterValidator(_email),
+]
+PersonName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(plain_line)
+]
+Pin = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(_pin),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z][0-9]{9}[A-Za-z]$", "examples": ["P051234567X"]}),
+]
+BranchCode = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9]{2}$")]
+Serial = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(plain_line)
+]
+ItemCode = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(plain_line)
+]
+ClassCode = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10), AfterValidator(plain_line)
+]
+UnitCode = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_upper=True, min_length=1, max_length=5),
+    AfterValidator(plain_line),
+]
+CountryCode = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z]{2}$")]
+TaxLetter = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, max_length=1)]
+Barcode = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), AfterValidator(plain_line)]
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_amount),
+    WithJsonSchema(
+        {
+            "description": "KES with at most two decimals, as a number or as text.",
+            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]{1,13}(\.[0-9]{1,2})?$"}],
+        }
+    ),
+]
+WebAddress = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_address)]
+EnvironmentName = Literal["sandbox", "production"]

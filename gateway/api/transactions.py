@@ -1,0 +1,114 @@
+"""What the owner of an invoice may do with it: ask for a refused one again, withdraw one that waits."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse, JsonResponse
+from ninja import Router
+
+from gateway.api.auth import SELLERS
+from gateway.api.problems import Problem
+from gateway.api.request import ApiRequest, active_company, must_be
+from gateway.sales.actions import InvoiceUnknown, NotRefused, TooLate, cancel_invoice, retry_invoice
+from gateway.sales.answers import answer, status_code
+from gateway.sales.models import Invoice
+from gateway.sales.queries import Filter, list_invoices
+
+router = Router(tags=["sales"])
+
+RETRY_AFTER_SECONDS = 2
+_INVOICE = {"application/json": {"schema": {"$ref": "#/components/schemas/Invoice"}}}
+_NOW = {  # why it cannot be done, in words for a till's screen
+    "queued": "it waits its turn",
+    "sending": "it is with KRA",
+    "unknown": "it was sent to KRA and is being looked up",
+    "signed": "it is signed; a credit note takes it back",
+    "refused": "it is refused, so nothing of it will be signed",
+    "cancelled": "it is withdrawn",
+}
+
+
+def _told(**answers: str) -> dict[str, Any]:
+    """The answers of an operation for OpenAPI, by status (`s200="Withdrawn."`), all of them the document."""
+    told = {int(status[1:]): {"description": text, "content": _INVOICE} for status, text in answers.items()}
+    return {"responses": told}
+
+
+@router.post(
+    "/integration/transactions/{id}/retry/",
+    operation_id="retry_document",
+    summary="Ask for a refused document again",
+    openapi_extra=_told(
+        s200="Signed meanwhile.", s202="On its way; a second call finds it so.", s422="Refused again: see its problem."
+    ),
+)
+def retry(request: ApiRequest, id: str) -> HttpResponse:
+    """Queue a refused document again, unchanged, at the end of its lane: for when the cause is mended at KRA.
+
+    To change what it says, post it again under its reference instead.
+    """
+    principal = request.auth
+    must_be(principal, SELLERS)
+    active_company(principal)
+    try:
+        return _answer(request, _act(retry_invoice, request, id))
+    except NotRefused as error:
+        raise _conflict(
+            "not_refused", "Only a refused document can be asked for again", error.status, request, id
+        ) from None
+
+
+@router.post(
+    "/integration/transactions/{id}/cancel/",
+    operation_id="cancel_document",
+    summary="Withdraw a document that waits",
+    openapi_extra=_told(s200="Withdrawn; a second call finds it so."),
+)
+def cancel(request: ApiRequest, id: str) -> HttpResponse:
+    """Withdraw a document before its turn; nothing of it goes to KRA, and its reference is used up."""
+    must_be(request.auth, SELLERS)
+    try:
+        return _answer(request, _act(cancel_invoice, request, id))
+    except TooLate as error:
+        raise _conflict("too_late", "It cannot be withdrawn any more", error.status, request, id) from None
+
+
+def _act(action: Callable[..., Invoice], request: ApiRequest, id: str) -> Invoice:
+    principal = request.auth
+    try:
+        return action(
+            company_id=principal.company_id,
+            environment=principal.environment,
+            public_id=uuid.UUID(id),
+            actor=principal.actor,
+            device=principal.device,
+        )
+    except (InvoiceUnknown, ValueError):
+        raise Problem("not_found", "There is no such document.") from None
+
+
+def _answer(request: ApiRequest, invoice: Invoice) -> HttpResponse:
+    row = _row(request, invoice.reference)
+    response = JsonResponse(_document(row), status=status_code(row, replayed=True))
+    if response.status_code == 202:
+        response["Location"] = f"/api/integration/transactions/{invoice.public_id}/status/"
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _conflict(code: str, why: str, status: str, request: ApiRequest, id: str) -> Problem:
+    invoice = Invoice.objects.only("reference").get(public_id=uuid.UUID(id))
+    document = _document(_row(request, invoice.reference))
+    return Problem(code, f"{why}: {_NOW[status]}.", extra={"invoice": document})
+
+
+def _row(request: ApiRequest, reference: str) -> dict[str, Any]:
+    principal = request.auth
+    page = list_invoices(principal.company_id, principal.environment, Filter(reference=reference), limit=1)
+    return page.rows[0]
+
+
+def _document(row: dict[str, Any]) -> dict[str, Any]:
+    return answer(row, system_url=settings.SYSTEM_URL, secret=settings.SECRET_KEY.encode())

@@ -1,0 +1,243 @@
+"""Every setting of the gateway; the only place that reads the environment.
+
+A value may also come from a file: NAME_FILE=/run/secrets/name is read when NAME is not set. A bad value stops the
+start.
+`docs/reference/settings.md` lists them all.
+"""
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway.kra.options import read_options
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+env = environ.Env()
+if (BASE_DIR / ".env").exists():
+    env.read_env(BASE_DIR / ".env")
+FROM_FILES = {"SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_HOST_PASSWORD", "METRICS_TOKEN"}
+FROM_FILES |= {"KRA_APP_CONSUMER_KEY", "KRA_APP_CONSUMER_SECRET", "KRA_APP_ID"}
+for name in [name for name in os.environ if name.endswith("_FILE")]:
+    target = name.removesuffix("_FILE")
+    if target in FROM_FILES:
+        os.environ.setdefault(target, Path(os.environ[name]).read_text(encoding="utf-8").strip())
+
+# Safety: DEBUG shows internals to visitors, so it is off unless asked for
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY")
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("SECRET_KEY must have at least 32 characters.")
+# Earlier values of SECRET_KEY: links and sessions made with them still work
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+SYSTEM_URL = env.str("SYSTEM_URL", default="http://127.0.0.1:8000").rstrip(
+    "/"
+)  # how people reach us; links start with it
+
+# Master keys for everything sealed at rest: 32 bytes in base64 each, the newest first, older ones kept to read with
+ENCRYPTION_KEYS = []
+for text in env.list("ENCRYPTION_KEY"):
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ImproperlyConfigured("ENCRYPTION_KEY must be base64.") from error
+    if len(key) != 32:
+        raise ImproperlyConfigured("ENCRYPTION_KEY must be 32 bytes in base64; make one with: openssl rand -base64 32")
+    ENCRYPTION_KEYS.append(key)
+
+# Who may onboard companies: operators only, or (demo) everybody who reaches us
+OPEN_ONBOARDING = env.bool("OPEN_ONBOARDING", default=False)
+
+
+def _options(texts: dict[str, str], environment: str) -> dict[str, str | int]:
+    try:
+        return read_options(texts, environment=environment)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"The options of KRA's {environment} profile: {error}.") from error
+
+
+# KRA: where its hosts are, and how this installation talks to them
+KRA_ENVIRONMENT = env.str("KRA_ENVIRONMENT", default="sandbox")  # the default of new devices, nothing else
+if KRA_ENVIRONMENT not in {"sandbox", "production"}:
+    raise ImproperlyConfigured("KRA_ENVIRONMENT must be sandbox or production.")
+KRA_SANDBOX_PROFILE = env.str("KRA_SANDBOX_PROFILE", default="oscu_direct_sandbox")
+KRA_SANDBOX_BASE_URL = env.str("KRA_SANDBOX_BASE_URL", default="")  # empty: the profile's own
+KRA_PROD_PROFILE = env.str("KRA_PROD_PROFILE", default="oscu_direct_production")
+KRA_PROD_BASE_URL = env.str("KRA_PROD_BASE_URL", default="")
+# Where KRA's sources disagree: parts of the profile by name, as in amount_profile=exclusive,quantity_decimals=3
+KRA_SANDBOX_OPTIONS = _options(env.dict("KRA_SANDBOX_OPTIONS", default={}), "sandbox")
+KRA_PROD_OPTIONS = _options(env.dict("KRA_PROD_OPTIONS", default={}), "production")
+KRA_SANDBOX_RECEIPT_URL = env.str("KRA_SANDBOX_RECEIPT_URL", default="")  # what the QR code opens; empty: the profile's
+
+# GavaConnect: the integrator's own app at KRA's API gateway; needed by the gavaconnect profiles, shown to no other host
+KRA_APP_CONSUMER_KEY = env.str("KRA_APP_CONSUMER_KEY", default="")  # with the secret it buys the bearer tokens
+KRA_APP_CONSUMER_SECRET = env.str("KRA_APP_CONSUMER_SECRET", default="")
+KRA_APP_ID = env.str("KRA_APP_ID", default="")  # sent as apigee_app_id with every call
+_app = [KRA_APP_CONSUMER_KEY, KRA_APP_CONSUMER_SECRET, KRA_APP_ID]
+if any(_app) and not all(_app):
+    raise ImproperlyConfigured("KRA_APP_CONSUMER_KEY, KRA_APP_CONSUMER_SECRET and KRA_APP_ID belong together.")
+
+# Redis carries hints and chores, never a sale; empty: none is used (one process, or the slow poll between several)
+REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss"}:
+    raise ImproperlyConfigured("REDIS_URL must start with redis:// or rediss://.")
+# Cache: counters and look-ups that may be lost at any moment; shared between processes only where there is Redis
+CACHES: dict[str, dict[str, object]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if REDIS_URL:
+    CACHES["default"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "gateway",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},  # a sick Redis must not hold a request
+    }
+
+# Periodic work (wiring.SCHEDULE): with a broker Celery runs it (rows of setup_celery_beat), without a thread of `serve`
+CELERY_BROKER_URL = REDIS_URL or None
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True  # workers may start before Redis does
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = "Africa/Nairobi"
+CELERY_TASK_IGNORE_RESULT = True  # what a chore did stands in the database
+CELERY_TASK_TIME_LIMIT = env.int("CELERY_TASK_TIME_LIMIT", default=3600)  # seconds; a chore that hangs is ended
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # LOGGING below, with its masking, stays in force
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # a long report does not keep short chores behind it
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]  # nothing in Redis is ever unpickled
+
+# The engine: how long a caller may wait, and how lanes rest after a failure (seconds)
+ENGINE_LATE_SECONDS = env.float("ENGINE_LATE_SECONDS", default=300.0)  # a request may land at KRA this late
+ENGINE_REST_SECONDS = tuple(
+    float(text) for text in env.list("ENGINE_REST_SECONDS", default=["1", "2", "5", "15", "45", "60"])
+)
+ENGINE_LEASE_SECONDS = env.float("ENGINE_LEASE_SECONDS", default=15.0)
+ENGINE_WAITING_LIMIT = env.int("ENGINE_WAITING_LIMIT", default=2000)  # requests a process lets wait for their receipt
+ENGINE_WAITING_LIMIT_COMPANY = env.int("ENGINE_WAITING_LIMIT_COMPANY", default=400)
+
+ROOT_URLCONF = "gateway.urls"
+WSGI_APPLICATION = None
+AUTH_USER_MODEL = "tenants.User"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "gateway.tenants",
+    "gateway.audit",
+    "gateway.lanes",
+    "gateway.devices",
+    "gateway.catalog",
+    "gateway.sales",
+    "gateway.reports",
+    "gateway.ops",
+    *(
+        ["django_celery_beat"] if REDIS_URL else []
+    ),  # without a broker nothing reads its tables, and it costs 0.3 s a start
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# Database: SQLite for the embedded shape, PostgreSQL for production
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'gateway.sqlite3'}")
+_database = env.db_url_config(DATABASE_URL)
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",  # a read that turns into a write cannot fail half-way
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+elif urlsplit(DATABASE_URL).scheme in {"postgres", "postgresql"}:
+    _database["CONN_MAX_AGE"] = 600
+    _database["CONN_HEALTH_CHECKS"] = True
+else:
+    raise ImproperlyConfigured("DATABASE_URL must start with sqlite:// or postgres://.")
+DATABASES = {"default": _database}
+
+# Whether `serve` runs the periodic work in a thread: the one process of SQLite does, on PostgreSQL Celery's beat does
+RUN_SCHEDULER = env.bool("RUN_SCHEDULER", default=_database["ENGINE"] == "django.db.backends.sqlite3")
+
+# How long what is not fiscal is kept (days); invoices, receipts and events are never cleaned up
+RETENTION_ATTEMPT_DAYS = env.int("RETENTION_ATTEMPT_DAYS", default=400)  # messages to KRA: a year and a month to argue
+RETENTION_KEY_DAYS = env.int("RETENTION_KEY_DAYS", default=90)  # expired keys stay to explain why they stopped
+if min(RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS) < 1:
+    raise ImproperlyConfigured("RETENTION_ATTEMPT_DAYS and RETENTION_KEY_DAYS must be 1 or more.")
+
+# Mail: alerts to the people in ADMINS; without EMAIL_HOST mail is written to standard output
+COMPANY_NAME = env.str("COMPANY_NAME", default="Revpay Connect")  # who runs this installation
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@localhost")  # sender, and whom customers may ask
+ADMINS = [(address.partition("@")[0], address) for address in env.list("ADMINS", default=[])]
+EMAIL_HOST = env.str("EMAIL_HOST", default="")
+EMAIL_PORT = env.int("EMAIL_PORT", default=587)
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=True)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
+EMAIL_TIMEOUT = 20  # seconds
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_SUBJECT_PREFIX = f"[{COMPANY_NAME}] "
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = SUPPORT_EMAIL
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = SYSTEM_URL.startswith("https://")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "Africa/Nairobi"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of a folder that is not there
+WHITENOISE_USE_FINDERS = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576  # a request over 1 MB is refused
+
+# Seeing it: logs are JSON, one object a line; with DEBUG they are for people's eyes. Secrets are masked in both
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+    raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+LOG_JSON = env.bool("LOG_JSON", default=not DEBUG)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "gateway.ops.logs.formatter", "as_json": LOG_JSON}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"django": {"handlers": [], "propagate": True}},  # not Django's own handlers besides
+}
+# Who may read /metrics besides this machine itself: whoever sends `Authorization: Bearer <token>`
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters.")

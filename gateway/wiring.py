@@ -1,0 +1,113 @@
+"""What happens where, as tables: HANDLERS carry a lane's jobs, SCHEDULE names the periodic work."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+from django.conf import settings
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+from structlog.contextvars import bind_contextvars
+
+from gateway.catalog import registration
+from gateway.catalog.refresh import refresh_reference_data
+from gateway.catalog.shelf import Shelf
+from gateway.devices.contact import sync_device_status
+from gateway.devices.desk import Desk
+from gateway.lanes import local
+from gateway.lanes.announce import Announcer
+from gateway.lanes.engine import Engine, Handler, Turn
+from gateway.lanes.postgres import PostgresStore
+from gateway.lanes.sqlite import SqliteStore
+from gateway.lanes.store import Read, Settlement, Store
+from gateway.lanes.upkeep import cleanup_old_data, cleanup_old_logs, retry_sales_invoice
+from gateway.lib.schedule import When, daily, every
+from gateway.reports.services import generate_compliance_reports, generate_daily_report
+from gateway.sales import statements
+from gateway.sales.services import Till
+from gateway.sales.signing import Signing
+
+# How a document of each kind is fetched when its turn starts, and who carries it to KRA
+STARTS = {"invoice": statements.START, "item": registration.START}
+HANDLERS: dict[str, Callable[[Desk, Read], Handler]] = {
+    "invoice": lambda desk, read: Signing(desk, read, late_seconds=settings.ENGINE_LATE_SECONDS),
+    "item": lambda desk, read: registration.Registration(desk),
+}
+
+
+# Works without arguments (its `now` is for tests); a second run of the same work changes nothing
+Work = Callable[[], object]
+
+# When what is done, Nairobi time; `ops.scheduler` or Celery (`ops.tasks`, `ops.beat`) sees to it
+SCHEDULE: list[tuple[When, Work]] = [
+    (every(minutes=1), retry_sales_invoice),
+    (every(minutes=15), sync_device_status),
+    (daily(at="00:30"), refresh_reference_data),
+    (daily(at="01:00"), generate_daily_report),
+    (daily(at="01:30"), generate_compliance_reports),
+    (daily(at="02:00"), cleanup_old_logs),
+    (daily(at="02:30"), cleanup_old_data),
+]
+
+
+def build_store() -> Store:
+    """The engine's store on the configured database."""
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return SqliteStore(str(database["NAME"]), starts=STARTS)
+    return PostgresStore(_dsn(database), starts=STARTS)
+
+
+@contextlib.asynccontextmanager
+async def running_till() -> AsyncIterator[Till]:
+    """This process's engine with its handlers, at work until the block ends, and what the hot routes need around it."""
+    store = build_store()
+    desk = Desk(store.read)
+    announcer = Announcer(settings.REDIS_URL) if settings.REDIS_URL else None
+    engine = Engine(
+        store,
+        {kind: with_log_context(make(desk, store.read)) for kind, make in HANDLERS.items()},
+        rest_seconds=settings.ENGINE_REST_SECONDS,
+        lease_seconds=settings.ENGINE_LEASE_SECONDS,
+        announce=announcer.announce if announcer else None,
+    )
+    till = Till(
+        engine,
+        desk,
+        Shelf(store.read),
+        waiting=settings.ENGINE_WAITING_LIMIT,
+        waiting_company=settings.ENGINE_WAITING_LIMIT_COMPANY,
+    )
+    await engine.start()
+    local.set_engine(engine)
+    poll = asyncio.create_task(till.tell_what_others_settled(), name="poll for settled documents")
+    if announcer:
+        announcer.start(lambda public_id: engine.tell(public_id, {}))
+    try:
+        yield till
+    finally:
+        poll.cancel()
+        await engine.stop()
+        local.set_engine(None)
+        if announcer:
+            await announcer.stop()
+        await desk.close()
+
+
+def with_log_context(handler: Handler) -> Handler:
+    """The handler, with what its turn is about on every log line that is written in it."""
+
+    async def carry(turn: Turn) -> Settlement:
+        started = turn.started
+        bind_contextvars(lane=started.lane_id)  # each turn is a task: what is bound ends with it
+        if public_id := started.document.get("public_id"):
+            bind_contextvars(**{started.kind: str(uuid.UUID(str(public_id)))})
+        return await handler(turn)
+
+    return carry
+
+
+def _dsn(database: dict[str, object]) -> str:
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    return make_conninfo(**{names[key]: str(database[key]) for key in names if database.get(key)})

@@ -1,0 +1,116 @@
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.api.auth import PRINCIPAL_COLUMNS, digest_of, find_principal, key_in, principal_from_row
+from gateway.api.headers import request_id, wait_seconds
+from gateway.devices.onboarding import Onboarded
+from gateway.tenants.models import ApiKey, Company
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+COMPANY, DEVICE = uuid.uuid4(), uuid.uuid4()
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    told = {
+        "company_id": 7,
+        "company_public_id": COMPANY,
+        "company_status": "active",
+        "environment": "sandbox",
+        "role": "cashier",
+        "device": DEVICE,
+        "expires_at": None,
+        "revoked_at": None,
+    }
+    assert told.keys() == PRINCIPAL_COLUMNS.keys()
+    return {**told, **changes}
+
+
+@pytest.mark.parametrize("written", [lambda value: value, lambda value: value.hex, str])
+def test_ids_are_read_as_either_database_gives_them(written: Any) -> None:
+    principal = principal_from_row(row(company_public_id=written(COMPANY), device=written(DEVICE)), now=NOW)
+    assert principal is not None
+    assert (principal.company_public_id, principal.device) == (COMPANY, DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "is_good"),
+    [
+        (None, True),
+        (NOW + timedelta(seconds=1), True),
+        (NOW, False),
+        ("2026-11-20 09:00:01", True),
+        ("2026-11-20 08:59:59.123456", False),
+        ("2026-11-20T12:00:01+03:00", True),
+    ],
+)
+def test_a_key_ends_at_its_moment(expires_at: Any, is_good: bool) -> None:
+    assert (principal_from_row(row(expires_at=expires_at), now=NOW) is not None) is is_good
+
+
+def test_a_revoked_key_is_nobodys() -> None:
+    assert principal_from_row(row(revoked_at=NOW + timedelta(days=1)), now=NOW) is None
+
+
+@pytest.mark.django_db
+def test_a_key_is_found_by_its_hash(amani: Onboarded) -> None:
+    principal = find_principal(digest_of(amani.key_text), now=NOW)
+    assert principal is not None
+    assert (principal.company_id, principal.environment, principal.role) == (amani.company.pk, "sandbox", "owner")
+    assert principal.is_active
+    assert find_principal(digest_of(amani.key_text + "x"), now=NOW) is None
+    Company.objects.update(status="suspended")
+    suspended = find_principal(digest_of(amani.key_text), now=NOW)
+    assert suspended is not None
+    assert not suspended.is_active
+    ApiKey.objects.update(revoked_at=NOW)
+    assert find_principal(digest_of(amani.key_text), now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        (None, None),
+        ("", None),
+        ("Token", None),
+        ("Token ", None),
+        ("Token abc", "abc"),
+        ("token  abc ", "abc"),
+        ("BEARER abc", "abc"),
+        ("Basic abc", None),
+        ("abc", None),
+    ],
+)
+def test_the_key_of_a_header(header: str | None, key: str | None) -> None:
+    assert key_in(header) == key
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 10),
+        ("", 10),
+        ("wait=0", 0),
+        ("wait=5", 5),
+        ("respond-async, wait=7", 7),
+        ("Wait = 7", 7),
+        ('wait="7"', 7),
+        ("wait=55", 55),
+        ("wait=56", 55),
+        ("wait=999999", 55),
+        ("wait=-1", 10),
+        ("wait=1.5", 10),
+        ("await=3", 10),
+        ("wait=soon", 10),
+    ],
+)
+def test_how_long_a_caller_waits(header: str | None, seconds: float) -> None:
+    assert wait_seconds(header) == seconds
+
+
+def test_every_request_has_an_id() -> None:
+    assert request_id("till-7.42:a_B") == "till-7.42:a_B"
+    assert request_id(None) != request_id(None)
+    assert request_id("a\nb") != "a\nb"

@@ -1,0 +1,159 @@
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+
+from gateway.devices.models import Device
+from gateway.devices.onboarding import Onboarded
+from gateway.devices.services import SENTENCES
+from gateway.lanes.models import Lane
+from gateway.tenants.models import Company, Role
+from gateway.tenants.services import make_api_key
+from tests.api.caller import Caller
+from tests.api.problems import fields, problem
+from tests.devices.kra_ends import ending, refusing
+from tests.servers import Simulator
+from tests.tenants.factories import key_with, make_stranger
+
+pytestmark = pytest.mark.django_db
+INIT = "/api/device/init/"
+
+
+def test_a_device_is_activated_and_a_second_request_shows_it(owner: Caller, kra: Simulator) -> None:
+    first = owner.post(INIT, {"device": "AMANI-00"})
+    assert first.status_code == 200
+    assert (first.json()["status"], first.json()["reference_data"]) == ("active", True)
+    assert owner.post(INIT, {}).json() == first.json()
+    assert sum("selectInitOsdcInfo" in str(request) for request in kra.requests()) == 1
+
+
+def test_kras_refusal_comes_with_its_own_words_and_ours(owner: Caller, kra: Simulator, amani: Onboarded) -> None:
+    Device.objects.update(serial="UNKNOWN-1")
+    refused = problem(owner.post(INIT, {}), 422, "refused_by_kra")
+    assert refused["detail"] == SENTENCES["901"]
+    assert refused["kra"]["code"] == "901"
+    assert refused["kra"]["message"] not in {"", SENTENCES["901"]}
+    assert refused["device"]["status"] == "trouble"
+    shown = owner.get(f"/api/device/{amani.device.public_id}/status/").json()
+    assert shown == refused["device"]
+
+
+def test_a_refused_device_is_sent_again_only_when_a_person_says_so(owner: Caller, kra: Simulator) -> None:
+    Device.objects.update(serial="LATE-1")
+    problem(owner.post(INIT, {}), 422, "refused_by_kra")
+    kra.approve("P051234567X", "00", "LATE-1")
+    problem(owner.post(INIT, {}), 422, "refused_by_kra")
+    assert owner.post(INIT, {"again": True}).status_code == 200
+
+
+def test_nothing_was_sent_is_503_and_may_be_repeated(owner: Caller, kra: Simulator, settings: LazySettings) -> None:
+    settings.KRA_SANDBOX_BASE_URL = f"{refusing()}/oscu/etims-api"
+    response = owner.post(INIT, {})
+    problem(response, 503, "kra_unreachable")
+    assert int(response["Retry-After"]) > 0
+    settings.KRA_SANDBOX_BASE_URL = f"{kra.url}/oscu/etims-api"
+    assert owner.post(INIT, {}).status_code == 200
+
+
+def test_a_lost_answer_is_not_repeated_nor_called_a_failure(
+    owner: Caller, kra: Simulator, settings: LazySettings
+) -> None:
+    with ending(None) as server:
+        settings.KRA_SANDBOX_BASE_URL = f"{server.url}/oscu/etims-api"
+        for _ in range(3):
+            response = owner.post(INIT, {})
+            assert response.status_code == 202
+            assert response.json()["status"] == "activating"
+            assert response.json()["problem"]["detail"] == SENTENCES["lost"]
+        assert server.requests == 1
+
+
+def test_while_another_request_asks_kra_the_answer_is_202(owner: Caller, kra: Simulator) -> None:
+    Device.objects.update(status="activating", activation_sent_at="2026-11-20T09:00Z")
+    response = owner.post(INIT, {})
+    assert response.status_code == 202
+    assert response.json()["status"] == "activating"
+
+
+@pytest.mark.parametrize("role", [Role.CASHIER, Role.ACCOUNTANT, Role.VIEWER])
+def test_only_owners_and_managers_activate_but_all_may_look(amani: Onboarded, role: Role) -> None:
+    caller = Caller(key_with(amani.company, role)[1])
+    problem(caller.post(INIT, {}), 403, "role_not_allowed")
+    problem(caller.post(f"/api/device/{amani.device.public_id}/key/", KEY), 403, "role_not_allowed")
+    assert caller.get(f"/api/device/{amani.device.public_id}/status/").status_code == 200
+
+
+def test_a_strangers_device_is_not_there(owner: Caller) -> None:
+    stranger = make_stranger().device
+    for named in (str(stranger.public_id), stranger.serial, str(uuid.uuid4()), "%00"):
+        problem(owner.get(f"/api/device/{named}/status/"), 404, "not_found")
+        problem(owner.post(f"/api/device/{named}/key/", KEY), 404, "not_found")
+    problem(owner.post(INIT, {"device": stranger.serial}), 404, "not_found")
+
+
+def test_a_key_of_production_sees_no_sandbox_device(amani: Onboarded) -> None:
+    caller = Caller(make_api_key(amani.company, "production", Role.OWNER)[1])
+    problem(caller.get("/api/device/AMANI-00/status/"), 404, "not_found")
+
+
+def test_a_key_bound_to_a_device_sees_no_other(amani: Onboarded) -> None:
+    bound = Caller(key_with(amani.company, Role.OWNER, device=uuid.uuid4())[1])
+    problem(bound.get("/api/device/AMANI-00/status/"), 404, "not_found")
+
+
+def test_a_suspended_company_activates_nothing(owner: Caller, kra: Simulator) -> None:
+    Company.objects.update(status="suspended")
+    problem(owner.post(INIT, {}), 403, "company_not_active")
+    assert owner.get("/api/device/AMANI-00/status/").status_code == 200
+    assert not kra.requests()
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"device": 5}, {"device": "not_text"}),
+        ({"again": "maybe"}, {"again": "not_yes_no"}),
+        ({"serial": "AMANI-00"}, {"serial": "unknown_field"}),
+        ([], {"(body)": "not_an_object"}),
+        ("x", {"(body)": "not_an_object"}),
+        (None, {"(body)": "not_an_object"}),
+    ],
+)
+def test_each_wrong_field_of_an_activation_is_named(owner: Caller, body: Any, wrong: dict[str, str]) -> None:
+    assert fields(owner.post(INIT, json.dumps(body))) == wrong
+
+
+KEY = {"key": "given-earlier", "control_unit": "KRACU0100000001", "machine_code": "WIS00000001", "last_number": 41}
+
+
+def test_an_existing_key_is_entered_by_hand(owner: Caller, amani: Onboarded) -> None:
+    response = owner.post("/api/device/AMANI-00/key/", KEY)
+    assert response.status_code == 200
+    assert (response.json()["status"], response.json()["control_unit"]) == ("active", "KRACU0100000001")
+    assert Lane.objects.get(series="invoice").next_number == 42
+    problem(owner.post("/api/device/AMANI-00/key/", KEY), 409, "device_not_ready")
+
+
+def test_a_number_that_would_go_back_is_a_conflict(owner: Caller, amani: Onboarded) -> None:
+    Lane.objects.update(next_number=100)
+    problem(owner.post("/api/device/AMANI-00/key/", KEY), 409, "lane_in_use")
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"key": ""}, {"key": "wrong_form"}),
+        ({"key": "line\nbreak"}, {"key": "wrong_form"}),
+        ({"control_unit": "X" * 19}, {"control_unit": "wrong_form"}),
+        ({"machine_code": "X" * 12}, {"machine_code": "wrong_form"}),
+        ({"last_number": -1}, {"last_number": "too_small"}),
+        ({"last_number": 1.5}, {"last_number": "not_whole_number"}),
+        ({"last_number": 10**30}, {"last_number": "too_large"}),
+    ],
+)
+def test_each_wrong_field_of_a_key_is_named(owner: Caller, change: dict[str, Any], wrong: dict[str, str]) -> None:
+    response = owner.post("/api/device/AMANI-00/key/", {**KEY, **change})
+    assert fields(response) == wrong
+    assert "given-earlier" not in response.content.decode()

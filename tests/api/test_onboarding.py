@@ -1,0 +1,195 @@
+import copy
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from gateway.audit.models import Event
+from gateway.tenants.models import Company, OperatorKey, User
+from tests.api.caller import Caller
+from tests.api.problems import fields, problem
+from tests.servers import Simulator
+from tests.tenants.factories import PIN, make_company
+
+pytestmark = pytest.mark.django_db
+PATH = "/api/onboard/"
+AMANI: dict[str, Any] = {
+    "company": {"pin": PIN, "name": "Amani Stores Ltd", "email": "owner@amani.example", "phone": "+254700000001"},
+    "branch": {"code": "00", "name": "Head office", "address": "Moi Avenue 12", "city": "Nairobi"},
+    "device": {"serial": "AMANI-00", "device_type": "oscu"},
+    "environment": "sandbox",
+    "owner": {"email": "owner@amani.example", "name": "Amina Mwangi", "password": "correct-horse-battery"},
+}
+
+
+def amani(**changes: Any) -> dict[str, Any]:
+    """The application with some of it changed: `company__pin="X"`; None leaves the field out."""
+    told = copy.deepcopy(AMANI)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = told
+        for parent in parents:
+            place = place[parent]
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    return told
+
+
+@pytest.fixture
+def operator(capsys: pytest.CaptureFixture[str]) -> Caller:
+    call_command("create_operator_key", "ops@integrator.example", name="laptop")
+    return Caller(capsys.readouterr().out.strip())
+
+
+def test_an_operator_onboards_a_company_whose_key_works_at_once(operator: Caller, kra: Simulator) -> None:
+    response = operator.post(PATH, AMANI)
+    assert response.status_code == 201
+    made = response.json()
+    assert made["company"] | {"id": ""} == {
+        "id": "",
+        "pin": PIN,
+        "name": "Amani Stores Ltd",
+        "status": "active",
+        "plan": "standard",
+    }
+    assert (made["device"]["status"], made["device"]["problem"]) == ("active", None)
+    assert made["device"]["simulated"]
+    assert made["device"]["control_unit"].startswith("SIMCU")
+    assert made["api_key"]["key"].startswith("rvp_sbx_")
+    assert (made["api_key"]["role"], made["api_key"]["environment"]) == ("owner", "sandbox")
+    done = {step["step"]: step["done"] for step in made["checklist"]}
+    assert done == {"company": True, "device": True, "reference_data": True, "items": False, "first_sale": False}
+    shown = Caller(made["api_key"]["key"]).get(f"/api/device/{made['device']['id']}/status/")
+    assert shown.json() == made["device"]
+    assert User.objects.get(email="owner@amani.example").check_password("correct-horse-battery")
+    assert set(Event.objects.values_list("actor", flat=True)) == {"operator:ops@integrator.example"}
+
+
+def test_little_is_enough(operator: Caller, kra: Simulator) -> None:
+    made = operator.post(PATH, {"company": {"pin": PIN.lower(), "name": "Amani"}, "device": {"serial": "AMANI-00"}})
+    assert made.status_code == 201
+    assert made.json()["company"]["pin"] == PIN
+    assert made.json()["branch"]["code"] == "00"
+    assert made.json()["branch"]["name"]  # KRA's
+
+
+def test_a_company_is_kept_when_kra_refuses_its_device(operator: Caller, kra: Simulator) -> None:
+    response = operator.post(PATH, amani(device__serial="UNKNOWN-1"))
+    assert response.status_code == 201
+    device = response.json()["device"]
+    assert (device["status"], device["problem"]["code"]) == ("trouble", "901")
+    step = next(step for step in response.json()["checklist"] if step["step"] == "device")
+    assert not step["done"]
+    assert step["detail"] == device["problem"]["detail"]
+
+
+def test_the_same_pin_twice_is_a_conflict_that_changes_nothing(operator: Caller, kra: Simulator) -> None:
+    operator.post(PATH, AMANI)
+    problem(operator.post(PATH, amani(device__serial="OTHER")), 409, "pin_taken")
+    assert Company.objects.count() == 1
+
+
+def test_a_serial_in_use_is_a_conflict(operator: Caller) -> None:
+    make_company(pin="P050000001A")
+    problem(operator.post(PATH, AMANI), 409, "serial_taken")
+    assert Company.objects.count() == 1
+
+
+def test_without_a_key_nobody_is_onboarded() -> None:
+    response = Caller(None).post(PATH, AMANI)
+    problem(response, 401, "key_missing")
+    assert "Token" in response["WWW-Authenticate"]
+
+
+def test_a_companys_key_onboards_nobody() -> None:
+    owner = Caller(make_company(pin="P050000001A", serial="X").key_text)
+    problem(owner.post(PATH, AMANI), 403, "operator_needed")
+
+
+def test_an_operators_key_stops_with_its_revocation_and_its_person(operator: Caller) -> None:
+    OperatorKey.objects.update(revoked_at="2026-01-01T00:00Z")
+    problem(operator.post(PATH, AMANI), 401, "key_unknown")
+    OperatorKey.objects.update(revoked_at=None, expires_at="2026-01-01T00:00Z")
+    problem(operator.post(PATH, AMANI), 401, "key_unknown")
+    OperatorKey.objects.update(expires_at=None)
+    User.objects.update(is_staff=False)
+    problem(operator.post(PATH, AMANI), 401, "key_unknown")
+
+
+@pytest.mark.usefixtures("kra")
+def test_an_open_installation_lets_anybody_onboard(settings: LazySettings) -> None:
+    settings.OPEN_ONBOARDING = True
+    assert Caller(None).post(PATH, AMANI).status_code == 201
+    problem(Caller("rvp_ops_wrong").post(PATH, AMANI), 401, "key_unknown")
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"company": None}, {"company": "required"}),
+        ({"company": []}, {"company": "not_an_object"}),
+        ({"company__pin": None}, {"company.pin": "required"}),
+        ({"company__pin": "P05123456X"}, {"company.pin": "invalid_pin"}),
+        ({"company__pin": "P05123456\u0663X"}, {"company.pin": "invalid_pin"}),
+        ({"company__pin": 51234567}, {"company.pin": "not_text"}),
+        ({"company__name": "  "}, {"company.name": "required"}),
+        ({"company__name": "x" * 201}, {"company.name": "too_long"}),
+        ({"company__name": "Amani\nStores"}, {"company.name": "control_character"}),
+        ({"company__name": "Amani\x00"}, {"company.name": "control_character"}),
+        ({"company__email": "nobody"}, {"company.email": "invalid_email"}),
+        ({"company__phone": "0" * 21}, {"company.phone": "too_long"}),
+        ({"company__vat": "yes"}, {"company.vat": "unknown_field"}),
+        ({"branch__code": "0"}, {"branch.code": "wrong_form"}),
+        ({"branch__code": "\u0660\u0660"}, {"branch.code": "wrong_form"}),
+        ({"branch__name": "x" * 61}, {"branch.name": "too_long"}),
+        ({"device": None}, {"device": "required"}),
+        ({"device__serial": ""}, {"device.serial": "required"}),
+        ({"device__device_type": "etr"}, {"device.device_type": "unknown_value"}),
+        ({"device__base_url": "ftp://x"}, {"device.base_url": "invalid_address"}),
+        ({"device__base_url": "http://"}, {"device.base_url": "invalid_address"}),
+        ({"device__base_url": "http://127.0.0.1:8088"}, {"device.base_url": "wrong_address"}),
+        (
+            {"device__device_type": "vscu", "device__base_url": "https://etims-api.kra.go.ke/x"},
+            {"device.base_url": "wrong_address"},
+        ),
+        ({"environment": "live"}, {"environment": "unknown_value"}),
+        ({"plan": "Big Plan!"}, {"plan": "wrong_form"}),
+        ({"owner__email": ""}, {"owner.email": "required"}),
+        ({"owner__password": "12345"}, {"owner.password": "weak_password"}),
+        (
+            {"company__pin": "x", "device__serial": None, "branch__code": "abc"},
+            {"company.pin": "invalid_pin", "device.serial": "required", "branch.code": "wrong_form"},
+        ),
+    ],
+)
+def test_each_wrong_field_is_named(operator: Caller, changes: dict[str, Any], wrong: dict[str, str]) -> None:
+    assert fields(operator.post(PATH, amani(**changes))) == wrong
+    assert not Company.objects.exists()
+
+
+def test_production_devices_never_reach_the_simulator(operator: Caller, kra: Simulator, settings: LazySettings) -> None:
+    settings.KRA_PROD_PROFILE = "simulator"
+    settings.KRA_PROD_BASE_URL = settings.KRA_SANDBOX_BASE_URL
+    problem(operator.post(PATH, amani(environment="production")), 503, "setup_wrong")
+    assert not Company.objects.exists()
+    assert not kra.requests()
+
+
+@pytest.mark.parametrize("arguments", [["nobody"], ["a@b.example", "--days", "0"]])
+def test_an_operator_key_needs_an_address_and_a_sensible_time(arguments: list[str]) -> None:
+    with pytest.raises(CommandError):
+        call_command("create_operator_key", *arguments)
+    assert not OperatorKey.objects.exists()
+
+
+def test_an_operator_key_can_have_an_end() -> None:
+    call_command("create_operator_key", "a@b.example", days=30, stdout=io.StringIO(), stderr=io.StringIO())
+    expires_at = OperatorKey.objects.get().expires_at
+    assert expires_at is not None
+    assert timedelta(days=29) < expires_at - timezone.now() <= timedelta(days=30)

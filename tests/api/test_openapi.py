@@ -1,0 +1,94 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from gateway.api.main import HOT_ROUTES
+from gateway.api.openapi import schema
+from gateway.api.problems import PROBLEMS
+
+# What this slice of the product promises
+PROMISED = {
+    "/api/onboard/": "post",
+    "/api/device/init/": "post",
+    "/api/device/{device}/status/": "get",
+    "/api/integration/items/sync/": "post",
+    "/api/item/sync/": "post",
+    "/api/integration/oscu/sales/": "post",
+    "/api/sales/": "post",
+    "/api/integration/transactions/{id}/status/": "get",
+    "/api/invoices/": "get",
+    "/health/": "get",
+}
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, one) for path, ways in schema()["paths"].items() for method, one in ways.items()]
+
+
+def test_every_promised_route_is_described() -> None:
+    described = {(path, method) for path, method, _ in operations()}
+    assert set(PROMISED.items()) <= described
+
+
+def test_hot_routes_and_djangos_stand_in_one_file() -> None:
+    hot = {"/api/" + route.replace("<str:id>", "{id}") for route in HOT_ROUTES}
+    assert hot <= set(schema()["paths"])
+
+
+def test_every_reference_leads_somewhere() -> None:
+    made = schema()
+    text = json.dumps(made)
+    for reference in {part.split('"')[0] for part in text.split('"$ref": "')[1:]}:
+        place: Any = made
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+
+
+def test_every_operation_has_a_name_a_summary_and_its_problems() -> None:
+    names = [one["operationId"] for _, _, one in operations()]
+    assert len(names) == len(set(names))
+    for path, _, one in operations():
+        assert one["summary"], path
+        assert one["tags"], path
+        for status, answer in one["responses"].items():
+            if int(status) >= 400 and "application/problem+json" in answer["content"]:
+                assert answer["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
+        if path != "/health/":
+            assert {"401", "403", "500"} <= set(one["responses"])
+
+
+def test_the_description_names_every_problem_code() -> None:
+    assert schema()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == sorted(PROBLEMS)
+
+
+def test_the_description_is_openapi_3_1_and_served() -> None:
+    response = Client().get("/api/openapi.json")
+    assert response.status_code == 200
+    assert response.json() == json.loads(json.dumps(schema()))
+    assert response.json()["openapi"] == "3.1.0"
+
+
+def test_the_file_of_the_repository_is_in_step() -> None:
+    call_command("openapi", check=True)
+
+
+def test_a_file_out_of_step_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "sub" / "openapi.json"
+    with pytest.raises(CommandError, match="make openapi"):
+        call_command("openapi", check=True, file=file)
+    call_command("openapi", file=file, stdout=io.StringIO())
+    call_command("openapi", check=True, file=file)
+    assert json.loads(file.read_text()) == json.loads(json.dumps(schema()))
+    file.write_text("{}")
+    with pytest.raises(CommandError):
+        call_command("openapi", check=True, file=file)
+
+
+def test_the_description_does_not_depend_on_the_installation() -> None:
+    assert settings.SYSTEM_URL not in json.dumps(schema())
