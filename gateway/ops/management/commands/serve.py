@@ -1,0 +1,84 @@
+"""Serve the gateway: web, engine and, on SQLite, everything else in this one process."""
+
+import fcntl
+import socket
+from argparse import ArgumentParser
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import uvicorn
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from gateway.lanes import local
+
+
+class Server(uvicorn.Server):
+    """Tells the engine first when the process is asked to end, so that nobody waits for a receipt in vain."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if (engine := local.engine()) is not None:
+            engine.begin_stop()
+        super().handle_exit(sig, frame)
+
+
+class Command(BaseCommand):
+    help = "Serve the gateway: pages, API and engine."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+
+    def handle(self, *, host: str, port: int, **options: Any) -> None:
+        if MigrationExecutor(connection).migration_plan(MigrationExecutor(connection).loader.graph.leaf_nodes()):
+            raise CommandError("The database is not up to date. Run: manage.py migrate")
+        connection.close()
+        lock = _lock() if connection.vendor == "sqlite" else None
+        listener = _listen(host, port)
+        server = Server(
+            uvicorn.Config(
+                "gateway.asgi:application",
+                lifespan="on",
+                access_log=False,
+                log_config=None,  # uvicorn's lines go through LOGGING too, which masks secrets
+                log_level="warning",
+                timeout_graceful_shutdown=30,
+                server_header=False,
+            )
+        )
+        self.stdout.write(f"gateway ready on http://{host}:{listener.getsockname()[1]}")
+        self.stdout.flush()
+        server.run(sockets=[listener])
+        if lock is not None:
+            lock.close()
+
+
+def _lock() -> IO[str]:
+    """The lock that keeps a second process off the SQLite file; held until the process ends, however it ends."""
+    path = Path(f"{connection.settings_dict['NAME']}.lock")
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise CommandError(
+            f"Another gateway already uses {path.with_suffix('')}. Stop it first, or set another DATABASE_URL."
+        ) from None
+    return lock
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CommandError(
+            f"Port {port} on {host} cannot be used: {error.strerror}. Choose another with --port."
+        ) from None
+    listener.listen(1024)
+    return listener
