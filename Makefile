@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PYTEST := .venv/bin/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix openapi requirements product tools
+.PHONY: help demo test check fix chaos openapi requirements product tools
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -37,3 +37,6 @@ product:
 
 tools:
 	@$(PYTHON) tools/bootstrap.py --groups dev servers
+
+chaos: tools ## break the real processes on purpose, compare with KRA (SEEDS=20 FIRST=1 SHAPE=both)
+	@$(PY) -m tests.chaos --seeds $(or $(SEEDS),20) --first-seed $(or $(FIRST),1) --shape $(or $(SHAPE),both)

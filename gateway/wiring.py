@@ -16,7 +16,6 @@ from gateway.catalog.shelf import Shelf
 from gateway.devices.contact import sync_device_status
 from gateway.devices.desk import Desk
 from gateway.lanes import local
-from gateway.lanes.announce import Announcer
 from gateway.lanes.engine import Engine, Handler, Turn
 from gateway.lanes.postgres import PostgresStore
 from gateway.lanes.sqlite import SqliteStore
@@ -64,7 +63,11 @@ async def running_till() -> AsyncIterator[Till]:
     """This process's engine with its handlers, at work until the block ends, and what the hot routes need around it."""
     store = build_store()
     desk = Desk(store.read)
-    announcer = Announcer(settings.REDIS_URL) if settings.REDIS_URL else None
+    announcer = None
+    if settings.REDIS_URL:
+        from gateway.lanes.announce import Announcer  # the embedded shape saves its 18 MB and 0.3 s
+
+        announcer = Announcer(settings.REDIS_URL)
     engine = Engine(
         store,
         {kind: with_log_context(make(desk, store.read)) for kind, make in HANDLERS.items()},

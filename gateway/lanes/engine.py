@@ -123,7 +123,9 @@ class Engine:
         self._settling: set[int] = set()  # lanes whose turn ended and is not written yet
         self._waiters: dict[uuid.UUID, list[asyncio.Future[Row]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._writing: list[_Arrival] = []  # in the commit under way
         self._stopping = False
+        self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # --- life
@@ -149,17 +151,17 @@ class Engine:
         self.begin_stop()
         if self._turns:
             await asyncio.wait(self._turns.values(), timeout=patience_seconds)
-        deadline = time.monotonic() + 5
-        while (self._settles or self._settling) and time.monotonic() < deadline:
-            self._signal.set()
-            await asyncio.sleep(0.01)
-        for task in [*self._tasks, *self._turns.values()]:
+        self._closing = True
+        self._signal.set()
+        writer, *others = self._tasks
+        await asyncio.wait([writer], timeout=5)  # never in the middle of a commit, if that can be helped
+        for task in [writer, *others, *self._turns.values()]:
             task.cancel()
-        for task in [*self._tasks, *self._turns.values()]:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        for arrival in self._arrivals:
-            arrival.future.set_exception(NotKept("The gateway is stopping."))
+        for arrival in [*self._writing, *self._arrivals]:
+            if not arrival.future.done():
+                arrival.future.set_exception(NotKept("The gateway is stopping."))
         await self.store.close()
 
     # --- for doors
@@ -210,12 +212,11 @@ class Engine:
     # --- the writer
 
     def _look(self, lane_id: int, resume: bool = False, ends_rest: bool = False) -> None:
-        if lane_id not in self._turns and lane_id not in self._settling:
-            known = self._looks.get(lane_id)
-            if known is not None:
-                resume, ends_rest = resume or known.resume, ends_rest or known.ends_rest
-            self._looks[lane_id] = Look(lane_id, resume, ends_rest)
-            self._signal.set()
+        known = self._looks.get(lane_id)
+        if known is not None:
+            resume, ends_rest = resume or known.resume, ends_rest or known.ends_rest
+        self._looks[lane_id] = Look(lane_id, resume, ends_rest)
+        self._signal.set()
 
     async def _write_forever(self) -> None:
         while True:
@@ -223,37 +224,59 @@ class Engine:
             self._signal.clear()
             while self._arrivals or self._settles or self._looks:
                 await self._write_once()
+            if self._closing and not self._settling:
+                return
 
     async def _write_once(self) -> None:
         arrivals, self._arrivals = self._arrivals[:BATCH_LIMIT], self._arrivals[BATCH_LIMIT:]
         settles, self._settles = self._settles[:BATCH_LIMIT], self._settles[BATCH_LIMIT:]
-        looks = list(self._looks.values())[:BATCH_LIMIT]
-        for look in looks:
-            del self._looks[look.lane_id]
+        self._writing = arrivals
+        looks, later = self._looks_now()
         batch = Batch(
             intakes=[arrival.intake for arrival in arrivals],
             settles=settles,
             looks=looks,
             may_start=not self._stopping,
         )
+        if len(batch):
+            await self._write(batch, arrivals)
+        self._writing = []
+        for look in later:
+            self._look(look.lane_id, look.resume, look.ends_rest)
+
+    def _looks_now(self) -> tuple[list[Look], list[Look]]:
+        """The looks that make sense now, and those that must wait until their lane's settlement is written.
+
+        A lane whose turn runs here needs none: its settlement looks for the next job.
+        """
+        looks, later = [], []
+        for lane_id in list(self._looks)[:BATCH_LIMIT]:
+            look = self._looks.pop(lane_id)
+            if lane_id in self._settling:
+                later.append(look)
+            elif lane_id not in self._turns:
+                looks.append(look)
+        return looks, later
+
+    async def _write(self, batch: Batch, arrivals: list[_Arrival]) -> None:
         try:
             await self._commit(batch, arrivals)
         except StoreRefused as error:
             if len(batch) == 1:
-                await self._give_up(error, arrivals, settles)
+                await self._give_up(error, arrivals, batch.settles)
                 return
             log.warning("A batch of %d was refused and is written one by one: %s", len(batch), error)
-            for one in _one_by_one(batch):
-                mine = [arrival for arrival in arrivals if arrival.intake in one.intakes]
-                try:
-                    await self._commit(one, mine)
-                except (StoreRefused, StoreDown) as single:
-                    await self._give_up(single, mine, one.settles)
+            for settle in batch.settles:
+                await self._write(Batch(settles=[settle], may_start=batch.may_start), [])
+            for arrival in arrivals:
+                await self._write(Batch(intakes=[arrival.intake], may_start=batch.may_start), [arrival])
+            for look in batch.looks:
+                await self._write(Batch(looks=[look], may_start=batch.may_start), [])
         except StoreDown as error:
-            await self._give_up(error, arrivals, settles)
+            await self._give_up(error, arrivals, batch.settles)
         except Exception as error:
             log.exception("A batch could not be written")
-            await self._give_up(error, arrivals, settles)
+            await self._give_up(error, arrivals, batch.settles)
 
     async def _commit(self, batch: Batch, arrivals: list[_Arrival]) -> None:
         reached("before commit")
@@ -291,7 +314,8 @@ class Engine:
             self._announce(settled)
 
     async def _give_up(self, error: Exception, arrivals: list[_Arrival], settles: list[Settle]) -> None:
-        """Tell callers; what KRA answered is never dropped but written again until it is durable."""
+        """Tell callers. What KRA answered is written again until it is durable; if the database refuses it, a person
+        must look: the lane is held, and the answer stands in the log."""
         self.gauges.failed_commits += 1
         self.gauges.failed_at = time.monotonic()
         self.gauges.down_since = self.gauges.down_since or time.monotonic()
@@ -299,10 +323,27 @@ class Engine:
         for arrival in arrivals:
             if not arrival.future.done():
                 arrival.future.set_exception(NotKept("The database did not answer."))
+        if not isinstance(error, StoreDown):
+            settles = [held for settle in settles if (held := self._held_instead(settle, error)) is not None]
         if settles:
             self._settles[:0] = settles
             await asyncio.sleep(0.5)
             self._signal.set()
+
+    def _held_instead(self, settle: Settle, error: Exception) -> Settle | None:
+        started, settlement = settle.started, settle.settlement
+        log.critical(
+            "The end of %s %s could not be stored (%s): %s",
+            started.kind,
+            started.document_id,
+            error,
+            dict(settlement.changes) or settlement.error,
+        )
+        if not settlement.effects:
+            self._settling.discard(started.lane_id)  # not even the hold was taken; the sweep finds the lane again
+            return None
+        reason = "KRA's answer could not be stored. It stands in the log; compare it with the number's other holder."
+        return Settle(started, Settlement(state="started", hold_reason=reason, error=str(error)[:300]))
 
     # --- turns
 
@@ -375,11 +416,3 @@ class Engine:
             futures.remove(future)
             if not futures:
                 del self._waiters[public_id]
-
-
-def _one_by_one(batch: Batch) -> list[Batch]:
-    return (
-        [Batch(settles=[settle], may_start=batch.may_start) for settle in batch.settles]
-        + [Batch(intakes=[intake], may_start=batch.may_start) for intake in batch.intakes]
-        + [Batch(looks=[look], may_start=batch.may_start) for look in batch.looks]
-    )

@@ -53,14 +53,14 @@ WITH request AS (
         lane_id bigint, settled bool, resume bool, ends_rest bool, used bigint, rest_seconds float8, rest_reason text,
         hold_reason text, failed bool)
 ), lane AS (
-    SELECT l.id, r.settled, r.rest_reason,
+    SELECT l.id, r.settled, r.rest_reason, l.owner IS NOT NULL AND NOT r.settled AS left_behind,
         GREATEST(l.next_number, r.used + 1) AS next_number,
         CASE WHEN r.hold_reason <> '' THEN r.hold_reason ELSE l.hold_reason END AS hold_reason,
         CASE WHEN r.failed THEN l.failures + 1 WHEN r.settled THEN 0 ELSE l.failures END AS failures,
         CASE WHEN r.settled THEN now() + make_interval(secs => r.rest_seconds)
              WHEN l.owner IS NULL AND l.due_at > now() AND NOT r.ends_rest THEN l.due_at END AS rest_until,
         (SELECT j.id FROM lanes_job j LEFT JOIN lanes_job w ON w.id = j.waits_for_id
-         WHERE j.lane_id = l.id AND j.state <> 'closed' AND (w.id IS NULL OR w.state = 'closed')
+         WHERE j.lane_id = l.id AND NOT (j.state = 'closed') AND (w.id IS NULL OR w.state = 'closed')
          ORDER BY j.state DESC, j.id LIMIT 1) AS job_id
     FROM lanes_lane l JOIN request r ON r.lane_id = l.id
     WHERE l.owner IS NULL OR (l.owner = %(token)s AND (r.settled OR r.resume))
@@ -78,7 +78,7 @@ WITH request AS (
         due_at = CASE WHEN lane.job_id IS NULL THEN NULL ELSE COALESCE(lane.rest_until, now()) END
     FROM lane WHERE l.id = lane.id
     RETURNING l.id, l.owner, l.next_number, l.failures, l.series, lane.job_id,
-        lane.job_id IS NOT NULL AND l.owner IS NULL AS stalled,
+        lane.job_id IS NOT NULL AND l.owner IS NULL AS stalled, lane.left_behind,
         EXTRACT(epoch FROM lane.rest_until - now())::float8 AS rest_seconds
 ), before AS (
     SELECT j.id, j.state FROM lanes_job j JOIN moved ON moved.job_id = j.id WHERE moved.owner IS NOT NULL
@@ -86,10 +86,11 @@ WITH request AS (
     UPDATE lanes_job j SET state = 'started', turn = j.turn + 1,
         number = CASE WHEN moved.series = 'webhook' THEN NULL ELSE COALESCE(j.number, moved.next_number) END
     FROM moved, before WHERE j.id = moved.job_id AND before.id = j.id
-    RETURNING j.id, j.lane_id, j.kind, j.document_id, j.number, j.turn, before.state = 'started' AS in_doubt
+    RETURNING j.id, j.lane_id, j.kind, j.document_id, j.number, j.turn, before.state = 'started' AS in_doubt,
+        before.state = 'started' AND moved.left_behind AS left_behind
 )
 SELECT moved.id AS lane_id, moved.failures, moved.rest_seconds, moved.stalled, taken.id AS job_id, taken.kind,
-    taken.document_id, taken.number, taken.turn, taken.in_doubt
+    taken.document_id, taken.number, taken.turn, taken.in_doubt, taken.left_behind
 FROM moved LEFT JOIN taken ON taken.lane_id = moved.id
 """
 DUE = f"""
@@ -226,7 +227,12 @@ class PostgresStore:
         documents: dict[tuple[str, int], dict[str, Any]] = {}
         for kind in {row["kind"] for row in taken}:
             rows = [
-                {"document_id": row["document_id"], "number": row["number"], "in_doubt": row["in_doubt"]}
+                {
+                    "document_id": row["document_id"],
+                    "number": row["number"],
+                    "in_doubt": row["in_doubt"],
+                    "left_behind": row["left_behind"],
+                }
                 for row in taken
                 if row["kind"] == kind
             ]

@@ -51,7 +51,7 @@ FROM lanes_lane l WHERE l.id = ?
 NEXT_JOB = """
 SELECT j.id, j.kind, j.document_id, j.state, j.number, j.turn
 FROM lanes_job j LEFT JOIN lanes_job w ON w.id = j.waits_for_id
-WHERE j.lane_id = ? AND j.state <> 'closed' AND (w.id IS NULL OR w.state = 'closed')
+WHERE j.lane_id = ? AND NOT (j.state = 'closed') AND (w.id IS NULL OR w.state = 'closed')
 ORDER BY j.state DESC, j.id LIMIT 1
 """
 MOVE_LANE = f"""
@@ -78,11 +78,15 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-reader")
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._closed = False
 
     async def open(self) -> None:
         await self._in(self._writer, self._forget_earlier_processes)
 
     async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         await self._in(self._writer, lambda: self._run("DELETE FROM lanes_process WHERE token = ?", (self.token.hex,)))
         self._writer.shutdown()
         self._readers.shutdown()
@@ -217,9 +221,10 @@ class SqliteStore:
         number = None if lane["series"] == "webhook" else job["number"] or next_number
         self._run(TAKE_JOB, {"job_id": job["id"], "number": number})
         in_doubt = job["state"] == "started"
+        left_behind = in_doubt and lane["owner"] is not None and not request.settled
         documents = self._run(
             self._starts[job["kind"]].sqlite[0],
-            {"document_id": job["document_id"], "number": number, "in_doubt": in_doubt},
+            {"document_id": job["document_id"], "number": number, "in_doubt": in_doubt, "left_behind": left_behind},
         )
         committed.started.append(
             Started(

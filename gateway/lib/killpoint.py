@@ -1,7 +1,7 @@
 """Die at a named step when the environment asks for it: so fault tests stop a real process exactly where it hurts.
 
-GATEWAY_KILL_AT="after commit:3" kills the process with SIGKILL when it reaches that step for the third time. Without the
-variable a step costs one comparison.
+GATEWAY_KILL_AT="after commit:3" kills the process with SIGKILL when it reaches that step for the third time. Without
+the variable a step costs one comparison.
 """
 
 import os

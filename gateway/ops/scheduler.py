@@ -23,7 +23,7 @@ def perform(work: Work) -> object:
     """Run one piece of periodic work; its log lines name it. What it raises is the caller's."""
     with bound_contextvars(work=work.__name__):
         done = work()
-        log.info("Periodic work is done: %s", done)
+        log.log(logging.INFO if done else logging.DEBUG, "Periodic work is done: %s", done)
         return done
 
 

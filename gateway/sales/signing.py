@@ -104,7 +104,7 @@ class Signing:
         started = turn.started
         document = started.document
         if not document:
-            return Settlement(state="closed", error="the invoice was withdrawn")
+            return await self._settled_elsewhere(started.document_id)
         assert started.number is not None
         seat = await self._desk.seat(document["device_id"])
         case = Case(
@@ -122,6 +122,11 @@ class Signing:
         if settlement.failed:
             case.host.rests(started.lane_id, _ender(turn))
         return settlement
+
+    async def _settled_elsewhere(self, invoice_id: int) -> Settlement:
+        """The invoice is none to be sent any more: withdrawn, or signed by a late owner who could not move the lane."""
+        (row,) = await self._read(statements.ENDED, {"id": invoice_id})
+        return Settlement(state="closed", used=row["number"], error=f"the invoice was {row['status']} already")
 
     async def _carry(self, case: Case) -> Settlement:
         adopted = _adopted(case)
@@ -450,6 +455,8 @@ def _later(case: Case, error: KraError) -> Settlement:
 def _hold(case: Case, reason: str, *, code: str, error: KraError | None = None) -> Settlement:
     """Stop the lane and tell people; the invoice keeps its place, and its number while a try is unanswered."""
     problem = _problem(code, reason, error)
+    if "refusal" in case.problem:  # KRA's own words stay with the invoice
+        problem["refusal"] = case.problem["refusal"]
     unanswered = case.unanswered_at
     statement = statements.DOUBT if unanswered else statements.REQUEUE
     row = {"id": case.id, "problem": problem} | ({"unanswered_at": unanswered} if unanswered else {})

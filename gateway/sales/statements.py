@@ -76,15 +76,17 @@ WHERE public_id = :public_id AND (COALESCE(:phone, '') <> '' OR COALESCE(:email,
     ),
 )
 
-# Plan: nested loop from the array to the primary key
+# Plan: nested loop from the array to the primary key. `left_behind`: its owner died, perhaps while sending it again
+# just now, so its last try counts from this moment.
 START = Statement(
     name="start_invoices",
     postgres="""
 UPDATE sales_invoice i SET
     number = r.number,
     status = CASE WHEN r.in_doubt THEN 'unknown' ELSE 'sending' END,
-    unanswered_at = CASE WHEN r.in_doubt THEN COALESCE(i.unanswered_at, now()) ELSE i.unanswered_at END
-FROM jsonb_to_recordset(%s::jsonb) AS r(document_id bigint, number bigint, in_doubt bool)
+    unanswered_at = CASE WHEN r.left_behind THEN now() WHEN r.in_doubt THEN COALESCE(i.unanswered_at, now())
+                    ELSE i.unanswered_at END
+FROM jsonb_to_recordset(%s::jsonb) AS r(document_id bigint, number bigint, in_doubt bool, left_behind bool)
 WHERE i.id = r.document_id AND i.status IN ('queued', 'sending', 'unknown')
 RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.reference, i.body, i.tag, i.total,
     i.figures->'lines' AS lines, i.buyer_pin, i.unanswered_at, i.problem, i.issued_at,
@@ -96,7 +98,8 @@ RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.referen
 UPDATE sales_invoice SET
     number = :number,
     status = CASE WHEN :in_doubt THEN 'unknown' ELSE 'sending' END,
-    unanswered_at = CASE WHEN :in_doubt THEN COALESCE(unanswered_at, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+    unanswered_at = CASE WHEN :left_behind THEN strftime('%Y-%m-%d %H:%M:%f000', 'now')
+                    WHEN :in_doubt THEN COALESCE(unanswered_at, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
                     ELSE unanswered_at END
 WHERE id = :document_id AND status IN ('queued', 'sending', 'unknown')
 RETURNING id, public_id, company_id, environment, device_id, reference, body, tag, total,
@@ -307,7 +310,7 @@ i.total_receipt_number, i.internal_data, i.signature, i.signed_at, i.control_uni
 i.accepted_at, i.settled_at, i.lane_id, d.public_id AS device_public_id, l.rest_reason, l.hold_reason, l.due_at,
 CASE WHEN i.status IN ('queued', 'sending', 'unknown') THEN (
     SELECT COUNT(*) FROM lanes_job ahead JOIN lanes_job own ON own.kind = 'invoice' AND own.document_id = i.id
-    WHERE ahead.lane_id = i.lane_id AND ahead.state <> 'closed' AND ahead.id <= own.id) END AS position
+    WHERE ahead.lane_id = i.lane_id AND NOT (ahead.state = 'closed') AND ahead.id <= own.id) END AS position
 """
 _TABLES = "sales_invoice i JOIN devices_device d ON d.id = i.device_id JOIN lanes_lane l ON l.id = i.lane_id"
 
@@ -337,6 +340,12 @@ SELECT {_COLUMNS} FROM {_TABLES}
 WHERE i.company_id = :company_id AND i.environment = :environment AND i.public_id = :public_id
 """,
     ),
+)
+
+ENDED = Statement(
+    name="invoice_ended",
+    postgres="SELECT status, number FROM sales_invoice WHERE id = %(id)s",
+    sqlite=("SELECT status, number FROM sales_invoice WHERE id = :id",),
 )
 
 # Documents that somebody here waits for and that another process has settled

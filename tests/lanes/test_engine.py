@@ -239,11 +239,6 @@ def test_a_rest_can_be_ended_early(process: Bench, lane: Lane) -> None:
     assert turns == [False, True]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="lanes: Engine._look drops what it hears of a lane while that lane's settlement is being written; so a "
-    "rest that is ended in that moment (a breaker that closes) goes on for its whole time",
-)
 def test_a_rest_that_is_ended_before_it_is_written_does_not_begin(process: Bench, lane: Lane) -> None:
     new, turns = intake(lane), []
 
@@ -255,8 +250,7 @@ def test_a_rest_that_is_ended_before_it_is_written_does_not_begin(process: Bench
     async def story() -> None:
         async with working(handler) as engine:
             await engine.keep(new)
-            await rests(lane)
-            await asyncio.sleep(1.0)  # two sweeps
+            await until(lambda: len(turns) == 2)
 
     process.run(story())
     assert turns == [False, True]
@@ -474,10 +468,6 @@ def test_stopping_does_not_wait_for_a_turn_beyond_its_patience(process: Bench, l
     assert numbers(lane) == [1, 2]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="lanes: Engine.stop cancels the writer in the middle of a commit, and the callers of that batch wait for ever",
-)
 def test_stopping_during_a_commit_leaves_no_caller_without_an_answer(process: Bench, lane: Lane) -> None:
     new = [intake(lane), intake(lane)]
 
@@ -500,11 +490,6 @@ def test_stopping_during_a_commit_leaves_no_caller_without_an_answer(process: Be
     assert answered == 2 and all(isinstance(error, NotKept) for error in errors)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=asyncio.InvalidStateError,
-    reason="lanes: Engine.stop fails on the future of a caller who went away, and the store is never closed",
-)
 def test_stopping_minds_no_caller_who_went_away(process: Bench, lane: Lane) -> None:
     new = [intake(lane), intake(lane)]
 
@@ -609,12 +594,6 @@ def test_one_bad_document_does_not_keep_its_neighbours_out(process: Bench) -> No
     assert all(isinstance(one, Kept) and one.id is not None for one in good) and isinstance(refusal, NotKept)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TimeoutError,
-    reason="lanes: a settlement that the database refuses is put back and tried with every batch, and each time "
-    "Engine._give_up sleeps 0.5 s in the one writer: every lane of the process slows to two commits a second (I16)",
-)
 def test_an_answer_that_the_database_cannot_take_does_not_slow_the_other_lanes(process: Bench) -> None:
     sick, well = make_lanes(2)
     new, poison = [intake(well) for _ in range(10)], intake(sick)
@@ -640,11 +619,6 @@ def test_an_answer_that_the_database_cannot_take_does_not_slow_the_other_lanes(p
     assert numbers(well) == list(range(1, 11))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="lanes: the sweep's `resume` look is queued while the commit that starts the lane is under way, and starts "
-    "the same job again beside the first turn (Engine._look judges when it is queued, not when it is written)",
-)
 def test_a_commit_whose_answer_is_slow_starts_its_job_once(process: Bench, lane: Lane) -> None:
     """The sweep sees the lane as ours before the writer hears that its commit is done."""
     new, turns = intake(lane), []

@@ -116,7 +116,7 @@ def test_every_line_of_a_turn_names_its_lane_and_its_invoice() -> None:
     async def turn() -> None:
         document = {"public_id": public_id.replace("-", "")}
         started = Started(1, 42, "invoice", 7, 3, 1, 0, False, document)
-        await asyncio.create_task(with_log_context(handler)(Turn(started, None)))  # type: ignore[arg-type, func-returns-value]
+        await asyncio.create_task(with_log_context(handler)(Turn(started, None)))  # type: ignore[arg-type]
         lines.append(json.loads(line_of("after the turn")))
 
     asyncio.run(turn())

@@ -117,7 +117,7 @@ def test_an_unanswered_document_is_shown_neither_as_signed_nor_as_refused():
     leftovers = {"problem": {"code": "being_looked_up", "detail": "KRA refused it, but"}, "hold_reason": "Held"}
     document = answer_of(make_waiting_row("unknown", position=1, reason="anything", **leftovers))
     assert document["receipt"] is None and document["problem"] is None
-    assert document["waiting"] == {"position": 1, "reason": "Sent to KRA, answer not received; being looked up"}
+    assert document["waiting"] == {"position": 1, "reason": "Sent to KRA, answer not received; being looked up. Held"}
     assert status_code(make_waiting_row("unknown"), False) == status_code(make_waiting_row("unknown"), True) == 202
 
 
