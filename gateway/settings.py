@@ -112,9 +112,7 @@ CELERY_ACCEPT_CONTENT = ["json"]  # nothing in Redis is ever unpickled
 
 # The engine: how long a caller may wait, and how lanes rest after a failure (seconds)
 ENGINE_LATE_SECONDS = env.float("ENGINE_LATE_SECONDS", default=300.0)  # a request may land at KRA this late
-ENGINE_REST_SECONDS = tuple(
-    float(text) for text in env.list("ENGINE_REST_SECONDS", default=["1", "2", "5", "15", "45", "60"])
-)
+ENGINE_REST_SECONDS = tuple(float(text) for text in env.list("ENGINE_REST_SECONDS", default=["1", "2", "5"]))
 ENGINE_LEASE_SECONDS = env.float("ENGINE_LEASE_SECONDS", default=15.0)
 ENGINE_WAITING_LIMIT = env.int("ENGINE_WAITING_LIMIT", default=2000)  # requests a process lets wait for their receipt
 ENGINE_WAITING_LIMIT_COMPANY = env.int("ENGINE_WAITING_LIMIT_COMPANY", default=400)

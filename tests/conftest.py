@@ -57,11 +57,10 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about the other database, and on PostgreSQL what touches none: it has run on SQLite."""
     database = config.getoption("--database")
-    left_out = [item for item in items if not belongs_on(database, item)]
-    if left_out:
-        kept_out = set(left_out)
-        items[:] = [item for item in items if item not in kept_out]
-        config.hook.pytest_deselected(items=left_out)
+    chosen = [item for item in items if belongs_on(database, item)]
+    if len(chosen) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if not belongs_on(database, item)])
+        items[:] = chosen
 
 
 def belongs_on(database: str, item: pytest.Item) -> bool:

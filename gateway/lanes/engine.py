@@ -31,6 +31,7 @@ from gateway.lanes.store import (
     Settlement,
     Started,
     Store,
+    StoreBusy,
     StoreDown,
     StoreRefused,
 )
@@ -103,7 +104,7 @@ class Engine:
         store: Store,
         handlers: Mapping[str, Handler],
         *,
-        rest_seconds: Sequence[float] = (1, 2, 5, 15, 45, 60),
+        rest_seconds: Sequence[float] = (1, 2, 5),
         lease_seconds: float = 15.0,
         announce: Callable[[list[uuid.UUID]], None] | None = None,
     ) -> None:
@@ -323,7 +324,7 @@ class Engine:
         for arrival in arrivals:
             if not arrival.future.done():
                 arrival.future.set_exception(NotKept("The database did not answer."))
-        if not isinstance(error, StoreDown):
+        if not isinstance(error, StoreDown | StoreBusy):
             settles = [held for settle in settles if (held := self._held_instead(settle, error)) is not None]
         if settles:
             self._settles[:0] = settles

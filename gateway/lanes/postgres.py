@@ -19,6 +19,7 @@ from gateway.lanes.store import (
     Row,
     Started,
     Statement,
+    StoreBusy,
     StoreDown,
     StoreRefused,
     effects_by_statement,
@@ -158,7 +159,7 @@ class PostgresStore:
                     return await self._write(connection, batch)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
-                    raise StoreRefused(str(error)) from error
+                    raise StoreBusy(str(error)) from error
                 await connection.close()
                 raise StoreDown(str(error)) from error
             except psycopg.Error as error:

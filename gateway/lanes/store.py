@@ -23,6 +23,10 @@ class StoreRefused(Exception):
     """The database refused this batch (a clash, a lock time-out); nothing of it was written."""
 
 
+class StoreBusy(StoreRefused):
+    """Somebody locked what the batch needs for too long; the same batch passes later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One named SQL statement in both dialects.

@@ -89,6 +89,8 @@ def simulated(
             health=f"{origin}/_sim/health",
         ):
             made = plan(simulator(flavour, origin, **chosen), folder)
+            reading = {"profile": made.profile.amount_profile}
+            demo.expect(demo.call("POST", f"{origin}/_sim/settings", reading), 200, what="The settings")
             approve(origin, made)
             yield made
 

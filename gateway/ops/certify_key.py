@@ -155,15 +155,13 @@ class KeyFile:
         return base64.b64encode(seal(self._master_keys[0], plain, self._aad())).decode()
 
     def _opened(self, sealed: str) -> bytes:
-        record = base64.b64decode(sealed)
         for key in self._master_keys:
-            with contextlib.suppress(UnknownKey):
-                try:
-                    return open_sealed(key, record, self._aad())
-                except UnknownKey:
-                    raise
-                except SealBroken as error:
-                    raise KeyFileTrouble(f"{self.path} was changed: what is sealed in it does not open.") from error
+            try:
+                return open_sealed(key, base64.b64decode(sealed), self._aad())
+            except UnknownKey:
+                continue
+            except (SealBroken, ValueError) as error:
+                raise KeyFileTrouble(f"{self.path} was changed: what is sealed in it does not open.") from error
         raise KeyFileTrouble(f"{self.path} was sealed with another ENCRYPTION_KEY than this installation has.")
 
 

@@ -71,6 +71,7 @@ class Case:
     unanswered_at: datetime | None
     problem: dict[str, Any]
     host: Host
+    faults: int = 0  # how often KRA has said that something went wrong on its side
     effects: list[Effect] = field(default_factory=list)
     repaired: bool = False
 
@@ -117,6 +118,7 @@ class Signing:
             problem=_json(document["problem"]) or {},
             host=self._desk.host(seat),
         )
+        case.faults = case.problem.get("faults", 0)
         case.host.goes_on(started.lane_id)
         settlement = await self._carry(case)
         if settlement.failed:
@@ -180,14 +182,14 @@ class Signing:
                 case.unanswered_at = utc_now()
                 ended = await self._look_up(case)
                 return ended or _unknown(case, error)
-            case NoAnswer() if error.max_tries is not None and case.turn.started.turn > error.max_tries:
-                case.unanswered_at = utc_now()
-                reason = (
-                    f"{plain(error)} It has answered so {error.max_tries} times; show the invoice to KRA's support."
-                )
-                return _hold(case, reason, code="kra_fault", error=error)
             case NoAnswer():
                 case.unanswered_at = utc_now()
+                case.faults += error.max_tries is not None
+                if error.max_tries is not None and case.faults > error.max_tries:
+                    reason = (
+                        f"{plain(error)} It has answered so {case.faults} times; show the invoice to KRA's support."
+                    )
+                    return _hold(case, reason, code="kra_fault", error=error)
                 return _unknown(case, error)
             case _:
                 return _hold(case, plain(error), code=error.code, error=error)
@@ -248,7 +250,7 @@ class Signing:
             return _hold(case, reason, code="sequence_drift", error=error)
         case.unanswered_at = utc_now()
         case.problem = _problem("sequence_drift", plain(error), error)
-        last = case.number if expected is None else expected - 1
+        last = case.number if expected is None else max(case.number, expected - 1)
         if last - case.number >= MOST_FOREIGN:
             reason = f"KRA is {last - case.number + 1} invoices ahead of us. Another system uses this branch."
             return _hold(case, reason, code="sequence_drift", error=error)
@@ -289,13 +291,13 @@ class Signing:
         effects, clash = await self._note_others(case, others)
         if clash:
             return _hold(case, clash, code="number_clash")
-        case.effects += effects
         highest = found[-1].number
-        if ours is not None:
-            return replace(_signed(case, ours.number, ours.signature, recovered=True), used=highest)
         detail = f"KRA holds an invoice of another system under number {highest}; ours takes the next number."
         requeue = {"id": case.id, "problem": {"code": "sequence_drift", "detail": detail, "fields": []}}
-        case.effects.append(Effect(statements.REQUEUE, requeue))
+        # ours gives its number up before another one of ours is signed with it
+        case.effects += [Effect(statements.REQUEUE, requeue), *effects] if others else []
+        if ours is not None:
+            return replace(_signed(case, ours.number, ours.signature, recovered=True), used=highest)
         return Settlement(state="queued", used=highest, error=detail, effects=case.effects)
 
     async def _note_others(self, case: Case, others: list[FoundInvoice]) -> tuple[list[Effect], str]:
@@ -423,6 +425,8 @@ def _unknown(case: Case, error: KraError | None) -> Settlement:
     """It may be at KRA: keep the number, show it as unknown, and look it up after a rest."""
     if error is not None and "refusal" not in case.problem:
         case.problem = _problem(case.problem.get("code", "being_looked_up"), plain(error), error)
+    if case.faults:
+        case.problem = {**case.problem, "faults": case.faults}
     row = {"id": case.id, "unanswered_at": case.unanswered_at or utc_now(), "problem": case.problem}
     return Settlement(
         state="started",

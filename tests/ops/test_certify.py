@@ -364,6 +364,17 @@ def test_a_key_file_of_another_device_or_another_installation_is_not_used(planne
     assert rotated.activation(Flavour.OSCU_DIRECT).key
 
 
+def test_a_key_file_that_was_changed_does_not_open(planned: Planned) -> None:
+    plan = planned()
+    run(plan)
+    known = json.loads(plan.key_file.read_text(encoding="utf-8"))
+    for sealed in (known["sealed_answer"][:-8] + "AAAAAAA=", known["sealed_answer"][:-5], "AAAA"):
+        plan.key_file.write_text(json.dumps({**known, "sealed_answer": sealed}))
+        changed = KeyFile(plan.key_file, pin=PIN, branch="00", serial=SERIAL, master_keys=[MASTER_KEY])
+        with pytest.raises(KeyFileTrouble, match="does not open"):
+            changed.activation(Flavour.OSCU_DIRECT)
+
+
 def test_a_file_that_is_no_key_file_is_left_alone(planned: Planned) -> None:
     plan = planned()
     plan.key_file.write_text("shopping list")
@@ -428,6 +439,7 @@ def test_the_simulator_is_the_default_where_the_profile_is_the_simulators(
     tmp_path: Path, settings: LazySettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.KRA_SANDBOX_PROFILE = "simulator"
+    settings.KRA_SANDBOX_OPTIONS = {"amount_profile": "inclusive_gross_base"}
     with pytest.raises(SystemExit) as ended:
         call_command("certify", "--flavour", "oscu_direct", "--out", str(tmp_path / "out"))
     assert ended.value.code == 0
