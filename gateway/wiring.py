@@ -29,9 +29,9 @@ from gateway.sales.signing import Signing
 
 # How a document of each kind is fetched when its turn starts, and who carries it to KRA
 STARTS = {"invoice": statements.START, "item": registration.START}
-HANDLERS: dict[str, Callable[[Desk, Read], Handler]] = {
-    "invoice": lambda desk, read: Signing(desk, read, late_seconds=settings.ENGINE_LATE_SECONDS),
-    "item": lambda desk, read: registration.Registration(desk),
+HANDLERS: dict[str, Callable[[Desk, Shelf, Read], Handler]] = {
+    "invoice": lambda desk, shelf, read: Signing(desk, read, shelf=shelf, late_seconds=settings.ENGINE_LATE_SECONDS),
+    "item": lambda desk, shelf, read: registration.Registration(desk),
 }
 
 
@@ -62,7 +62,7 @@ def build_store() -> Store:
 async def running_till() -> AsyncIterator[Till]:
     """This process's engine with its handlers, at work until the block ends, and what the hot routes need around it."""
     store = build_store()
-    desk = Desk(store.read)
+    desk, shelf = Desk(store.read), Shelf(store.read)
     announcer = None
     if settings.REDIS_URL:
         from gateway.lanes.announce import Announcer  # the embedded shape saves its 18 MB and 0.3 s
@@ -70,7 +70,7 @@ async def running_till() -> AsyncIterator[Till]:
         announcer = Announcer(settings.REDIS_URL)
     engine = Engine(
         store,
-        {kind: with_log_context(make(desk, store.read)) for kind, make in HANDLERS.items()},
+        {kind: with_log_context(make(desk, shelf, store.read)) for kind, make in HANDLERS.items()},
         rest_seconds=settings.ENGINE_REST_SECONDS,
         lease_seconds=settings.ENGINE_LEASE_SECONDS,
         announce=announcer.announce if announcer else None,
@@ -78,7 +78,7 @@ async def running_till() -> AsyncIterator[Till]:
     till = Till(
         engine,
         desk,
-        Shelf(store.read),
+        shelf,
         waiting=settings.ENGINE_WAITING_LIMIT,
         waiting_company=settings.ENGINE_WAITING_LIMIT_COMPANY,
     )

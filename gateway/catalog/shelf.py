@@ -86,6 +86,10 @@ class Shelf:
             found |= read
         return found
 
+    def forget_rates(self, environment: str) -> None:
+        """Read the rates again when they are asked for next."""
+        self._rates.pop(environment, None)
+
     async def rates(self, environment: str) -> dict[TaxClass, Decimal]:
         """The tax rates in force, percent, by letter."""
         known = self._rates.get(environment)

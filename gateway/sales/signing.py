@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gateway.catalog.shelf import Shelf
 from gateway.devices.desk import Desk, Seat
 from gateway.devices.hosts import Host, HostDown
 from gateway.kra.client import Client, with_number
@@ -40,6 +41,7 @@ from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
 from gateway.sales import statements
+from gateway.sales.rebuilding import REBUILT, Rebuilding
 
 T = TypeVar("T")
 
@@ -96,9 +98,12 @@ class Case:
 class Signing:
     """The handler of invoices."""
 
-    def __init__(self, desk: Desk, read: Read, *, late_seconds: float | None = None) -> None:
+    def __init__(
+        self, desk: Desk, read: Read, *, shelf: Shelf | None = None, late_seconds: float | None = None
+    ) -> None:
         self._desk = desk
         self._read = read
+        self._rebuilding = Rebuilding(desk, shelf or Shelf(read), read)
         self._late_seconds = late_seconds  # None: as the connection profile says
 
     async def __call__(self, turn: Turn) -> Settlement:
@@ -172,6 +177,8 @@ class Signing:
                 return _later(case, error)
             case Refused() if error.repair == "fetch_item_classes" and not case.repaired:
                 return await self._fetch_classes_and_send(case)
+            case Refused() if error.repair == "refresh_codes" and _may_rebuild(case):
+                return await self._rebuild(case, error)
             case Refused():
                 return _refused(case, error)
             case DeviceTrouble():
@@ -204,6 +211,16 @@ class Signing:
             return _later(case, error)
         case.note(exchange)
         return await self._send(case)
+
+    async def _rebuild(self, case: Case, error: Refused) -> Settlement:
+        """KRA's rates have changed since the sale was worked out: once, it is worked out anew and sent again."""
+        row = await self._rebuilding.rebuilt(case.id, case.seat)
+        if row is None:
+            return _refused(case, error)
+        problem = _problem(REBUILT, "KRA's tax rates have changed; the sale was worked out with the new ones.", error)
+        requeue = Effect(statements.REQUEUE, {"id": case.id, "problem": problem})
+        effects = [*case.effects, Effect(statements.REBUILD, row), requeue]
+        return Settlement(state="queued", error=str(error)[:300], effects=effects)
 
     async def _look_up(self, case: Case) -> Settlement | None:
         """Ask KRA what it holds under our number. None: it has nothing, so the same bytes may be sent again."""
@@ -368,12 +385,14 @@ def _adopted(case: Case) -> Settlement | None:
 def _signed(case: Case, number: int, signature: Signature, *, recovered: bool) -> Settlement:
     changes = _receipt(case.seat, number, signature, recovered=recovered)
     sign = Effect(statements.SIGN, {"id": case.id, **changes}, always=True)
-    return Settlement(
-        state="closed",
-        used=number,
-        effects=[*case.effects, sign],
-        changes={"status": "signed", "problem": None, **changes},
-    )
+    told = {"status": "signed", "problem": None, **changes}
+    if case.problem.get("code") == REBUILT:
+        told = {}  # its figures changed on the way: whoever waits reads it anew
+    return Settlement(state="closed", used=number, effects=[*case.effects, sign], changes=told)
+
+
+def _may_rebuild(case: Case) -> bool:
+    return case.unanswered_at is None and case.problem.get("code") != REBUILT
 
 
 def _receipt(seat: Seat, number: int, signature: Signature, *, recovered: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.gateway import ROOT, Gateway
+from tests.gateway import ROOT, Gateway, Shop
 from tests.servers import Simulator
 
 pytestmark = pytest.mark.needs_database
@@ -45,3 +45,14 @@ def test_a_changed_rate_counts_for_new_sales_and_leaves_signed_invoices_alone(
     assert before["totals"]["by_tax_type"]["B"] == {"net": "200.00", "tax": "32.00", "amount": "232.00"}
     assert page(before["receipt"]["url"]) == receipt
     assert "16%" in receipt and "18%" not in receipt
+
+
+def test_a_sale_worked_out_with_a_rate_that_kra_has_just_changed_is_worked_out_anew_once(
+    shop: Shop, simulator: Simulator
+) -> None:
+    shop.sell("POS-1")
+    simulator.call("POST", "/_sim/settings", {"rates": {"B": 18}})
+    answer = shop.sell("POS-2", wait=20)
+    assert answer.status == 201 and answer.body["number"] == 2
+    assert answer.body["totals"]["by_tax_type"]["B"] == {"net": "196.61", "tax": "35.39", "amount": "232.00"}
+    assert [row["total"] for row in simulator.ledger() if row["pin"] == shop.pin] == ["232.00", "232.00"]
