@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 django = get_wsgi_application()  # loads the apps, so what follows may import models
 
+from gateway.api.bodies import WholeBodies  # noqa: E402
 from gateway.api.health import Probe, health_routes  # noqa: E402
 from gateway.api.hot import hot_routes, wrong_method  # noqa: E402
 from gateway.ops.logs import RequestIds  # noqa: E402
@@ -38,7 +39,9 @@ class Application:
         async with running_till() as till:
             health = health_routes(Probe(till), metrics=Metrics(till.engine).render)
             app.router.routes.extend([*hot_routes(till), *health])
-            app.router.default = WSGIMiddleware(django, workers=DJANGO_THREADS)  # type: ignore[arg-type,assignment]
+            app.router.redirect_slashes = False  # it would send the caller, and its key, where the Host header says
+            pages = WSGIMiddleware(django, workers=DJANGO_THREADS)  # type: ignore[arg-type]
+            app.router.default = WholeBodies(pages, most_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # type: ignore[arg-type]
             scheduler = Scheduler(SCHEDULE)
             if settings.RUN_SCHEDULER:
                 scheduler.start()

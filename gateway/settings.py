@@ -27,7 +27,11 @@ FROM_FILES |= {"KRA_APP_CONSUMER_KEY", "KRA_APP_CONSUMER_SECRET", "KRA_APP_ID"}
 for name in [name for name in os.environ if name.endswith("_FILE")]:
     target = name.removesuffix("_FILE")
     if target in FROM_FILES:
-        os.environ.setdefault(target, Path(os.environ[name]).read_text(encoding="utf-8").strip())
+        try:
+            os.environ.setdefault(target, Path(os.environ[name]).read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ImproperlyConfigured(f"{name} names {os.environ[name]}, which cannot be read: {reason}.") from error
 
 # Safety: DEBUG shows internals to visitors, so it is off unless asked for
 DEBUG = env.bool("DEBUG", default=False)

@@ -10,11 +10,13 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import HttpError, ValidationError
 
 from gateway.api import headers
-from gateway.api.problems import CONTENT_TYPE, PROBLEMS, Field, Problem, document, field
+from gateway.api.problems import CONTENT_TYPE, PROBLEMS, Field, Problem, document, field, invalid
+from gateway.api.shapes import fields_beside
 from gateway.catalog.services import ItemInFlight, RowsRefused
 from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
 from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
 from gateway.kra.errors import KraError, plain
+from gateway.lib.spelling import no_such_field
 from gateway.sales.queries import BadCursor
 from gateway.tenants.services import PinTaken
 
@@ -34,7 +36,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     DeviceUnclear: lambda error: Problem(
         "invalid",
         _sentence(error),
-        fields=[field("device", "required", "The company has several devices: say which one, by id or serial.")],
+        fields=[field("device", "missing", "The company has several devices: say which one, by id or serial.")],
     ),
     LaneInUse: lambda error: Problem("lane_in_use", f"The number cannot be set now: {error}."),
     WrongAddress: lambda error: invalid([field("device.base_url", "wrong_address", _sentence(error))]),
@@ -42,7 +44,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     BadCursor: lambda error: Problem(
         "bad_cursor",
         "This cursor does not belong to this list.",
-        fields=[field("cursor", "unknown", "Not one of ours.")],
+        fields=[field("cursor", "unknown_value", "This is not one of ours.")],
     ),
     RowsRefused: lambda error: invalid(
         field(f"items[{row}].{name}", code, message) for row, name, code, message in error.problems
@@ -51,16 +53,15 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
 }
 
 # pydantic's error types in plain words; {…} is filled from the error's context
-_WORDS: dict[str, tuple[str, str]] = {
-    "missing": ("required", "This is needed."),
-    "extra_forbidden": ("unknown_field", "There is no such field; check its spelling."),
-    "string_type": ("not_text", "Must be text, in quotes."),
-    "string_too_short": ("required", "Must not be empty."),
+WORDS: dict[str, tuple[str, str]] = {
+    "missing": ("missing", "This field is needed."),
+    "string_type": ("not_text", "This must be text in quotes."),
+    "string_too_short": ("blank", "This must not be empty."),
     "string_too_long": ("too_long", "Must have at most {max_length} characters."),
     "string_pattern_mismatch": ("wrong_form", "Must have the form {pattern}."),
     "string_unicode": ("not_text", "Must be text in UTF-8."),
-    "bool_type": ("not_yes_no", "Must be true or false."),
-    "bool_parsing": ("not_yes_no", "Must be true or false."),
+    "bool_type": ("not_yes_no", "This must be true or false, without quotes."),
+    "bool_parsing": ("not_yes_no", "This must be true or false, without quotes."),
     "int_type": ("not_whole_number", "Must be a whole number."),
     "int_parsing": ("not_whole_number", "Must be a whole number."),
     "int_parsing_size": ("too_large", "Is too large."),
@@ -69,12 +70,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "less_than_equal": ("too_large", "Must be at most {le}."),
     "literal_error": ("unknown_value", "Must be {expected}."),
     "enum": ("unknown_value", "Must be {expected}."),
-    "list_type": ("not_a_list", "Must be a list, in square brackets."),
+    "list_type": ("not_a_list", "This must be a list in square brackets."),
     "too_short": ("too_few", "Must have at least {min_length} entry."),
     "too_long": ("too_many", "Must have at most {max_length} entries."),
-    "dict_type": ("not_an_object", "Must be an object, in curly brackets."),
-    "model_type": ("not_an_object", "Must be an object, in curly brackets."),
-    "model_attributes_type": ("not_an_object", "Must be an object, in curly brackets."),
+    "dict_type": ("not_an_object", "This must be an object in curly brackets."),
+    "model_type": ("not_an_object", "This must be an object in curly brackets."),
+    "model_attributes_type": ("not_an_object", "This must be an object in curly brackets."),
     "uuid_parsing": ("not_an_id", "Must be an id such as 6f9619ff-8b86-d011-b42d-00cf4fc964ff."),
     "uuid_type": ("not_an_id", "Must be an id such as 6f9619ff-8b86-d011-b42d-00cf4fc964ff."),
 }
@@ -123,13 +124,6 @@ def request_id(request: HttpRequest) -> str:
     return str(known)
 
 
-def invalid(fields: Iterable[Field]) -> Problem:
-    """A 422 that names every field that is wrong."""
-    named = list(fields)
-    places = "1 field is" if len(named) == 1 else f"{len(named)} fields are"
-    return Problem("invalid", f"{places} wrong; nothing was kept.", fields=named)
-
-
 def unreachable(error: KraError) -> Problem:
     """A 503 for something that needs KRA and changes nothing without it."""
     return Problem("kra_unreachable", plain(error), kra={"code": error.code, "message": error.message})
@@ -142,8 +136,11 @@ def fields_of(errors: Iterable[Mapping[str, Any]]) -> list[Field]:
 
 def _field(error: Mapping[str, Any]) -> Field:
     kind = error["type"]
-    if kind in _WORDS:
-        code, sentence = _WORDS[kind]
+    if kind == "extra_forbidden":
+        name = str(error["loc"][-1])
+        return field(_path(error["loc"]), "unknown_field", no_such_field(name, fields_beside(error["loc"])))
+    if kind in WORDS:
+        code, sentence = WORDS[kind]
         return field(_path(error["loc"]), code, sentence.format_map(_Context(error.get("ctx") or {})))
     code = "invalid" if kind in _PYDANTIC_ONLY else kind
     return field(_path(error["loc"]), code, str(error["msg"]))

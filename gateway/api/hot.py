@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from gateway.api import headers
 from gateway.api.auth import READERS, SELLERS, Principal, digest_of, key_in, principal_from_row
-from gateway.api.problems import CONTENT_TYPE, Field, Problem, document
+from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
 from gateway.devices.queries import WrongProfile
 from gateway.lanes.engine import NotKept
@@ -238,12 +238,15 @@ def _problem(problem: Problem, request_id: str) -> Response:
 
 
 def _invalid(wrong: Invalid | WrongSale) -> Problem:
-    fields: list[Field] = [problem_field(one.field, one.code, one.message) for one in wrong.wrongs]
-    return Problem("invalid", wrong.wrongs[0].message, fields=fields)
+    return invalid(problem_field(one.field, one.code, one.message) for one in wrong.wrongs)
 
 
 def _reused() -> Problem:
-    return Problem("reference_reused", "This reference names a document with other content.")
+    return Problem(
+        "reference_reused",
+        "This reference was used for another sale, with other content. Nothing was kept. Send that sale unchanged, or "
+        "give a new sale a new reference.",
+    )
 
 
 def _no_device(wanted: str | None) -> Field:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.api.examples import INVOICE, REFUSED, SALE, WAITING
 from gateway.kra.codes import PaymentMethod
 
 _Schema = dict[str, Any]
@@ -59,14 +60,7 @@ HOT_SCHEMAS: dict[str, _Schema] = {
             totals=_or_null(_ref("Totals")),
         ),
         "additionalProperties": False,
-        "examples": [
-            {
-                "reference": "POS-1",
-                "issued_at": "2026-11-20T09:30:00+03:00",
-                "payment_method": "mobile_money",
-                "lines": [{"item_code": "SKU-1", "quantity": 2, "unit_price": "1160.00"}],
-            }
-        ],
+        "examples": [SALE],
     },
     "SaleLine": {
         **_object(
@@ -238,8 +232,9 @@ _REPLAYED: _Schema = {
 }
 
 
-def _answer(description: str, **headers: _Schema) -> _Schema:
-    made: _Schema = {"description": description, "content": {"application/json": {"schema": _ref("Invoice")}}}
+def _answer(description: str, example: _Schema = INVOICE, **headers: _Schema) -> _Schema:
+    content = {"application/json": {"schema": _ref("Invoice"), "example": example}}
+    made: _Schema = {"description": description, "content": content}
     return {**made, "headers": headers} if headers else made
 
 
@@ -252,16 +247,19 @@ def _sale(operation_id: str, summary: str) -> _Schema:
             "description": "Keep a sale and have it signed by KRA's control unit. A known reference is answered as it "
             "stands. 503 means that it is not known to be kept: repeat it with the same reference.",
             "parameters": [_PREFER],
-            "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Sale")}}},
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _ref("Sale"), "example": SALE}},
+            },
             "responses": {
                 "200": _answer("Known already: signed or cancelled.", **_REPLAYED),
                 "201": _answer("Signed."),
-                "202": _answer("Kept and on its way.", **_LOCATION, **_RETRY, **_REPLAYED),
+                "202": _answer("Kept and on its way.", WAITING, **_LOCATION, **_RETRY, **_REPLAYED),
                 "422": {
                     "description": "Refused by us (problem document) or by KRA (the document with its `problem`).",
                     "content": {
                         "application/problem+json": {"schema": _ref("Problem")},
-                        "application/json": {"schema": _ref("Invoice")},
+                        "application/json": {"schema": _ref("Invoice"), "example": REFUSED},
                     },
                 },
             },
@@ -271,8 +269,8 @@ def _sale(operation_id: str, summary: str) -> _Schema:
 
 HOT_PATHS: dict[str, _Schema] = {
     "/api/sales/": _sale("post_sale", "Post a sale"),
-    "/api/integration/oscu/sales/": _sale("post_oscu_sale", "Post a sale for an OSCU"),
-    "/api/integration/vscu/sales/": _sale("post_vscu_sale", "Post a sale for a VSCU"),
+    "/api/integration/oscu/sales/": _sale("post_oscu_sale", "Post a sale for an OSCU (long path)"),
+    "/api/integration/vscu/sales/": _sale("post_vscu_sale", "Post a sale for a VSCU (long path)"),
     "/api/integration/transactions/{id}/status/": {
         "get": {
             "operationId": "get_document",

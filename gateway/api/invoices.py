@@ -9,12 +9,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from gateway.api.auth import READERS
-from gateway.api.errors import invalid
-from gateway.api.problems import field
+from gateway.api.problems import field, invalid
 from gateway.api.request import ApiRequest, must_be
 from gateway.api.shapes import ItemCode, Serial, plain_line
 from gateway.devices.queries import find_device
 from gateway.lib.clock import NAIROBI
+from gateway.lib.spelling import no_such_field
 from gateway.sales.answers import answer
 from gateway.sales.queries import Filter, list_invoices
 
@@ -101,6 +101,4 @@ def invoices(request: ApiRequest, wanted: Query[InvoicesIn]) -> dict[str, Any]:
 def _no_others(request: ApiRequest) -> None:
     """A misspelt filter must not show everything: raises Problem 422 for parameters that we do not know."""
     if unknown := sorted(request.GET.keys() - InvoicesIn.model_fields.keys()):
-        raise invalid(
-            field(name, "unknown_field", "There is no such parameter; check its spelling.") for name in unknown
-        )
+        raise invalid(field(name, "unknown_field", no_such_field(name, InvoicesIn.model_fields)) for name in unknown)

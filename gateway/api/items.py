@@ -111,7 +111,9 @@ def sync(request: ApiRequest, body: ItemsIn) -> dict[str, Any]:
     return _out(wait_for_items(synced, seconds=wait_seconds(request.headers.get("Prefer"))))
 
 
-router.post("/integration/items/sync/", response=ItemsOut, operation_id="sync_items", summary="Register items")(sync)
+router.post(
+    "/integration/items/sync/", response=ItemsOut, operation_id="sync_items", summary="Register items (long path)"
+)(sync)
 router.post("/item/sync/", response=ItemsOut, operation_id="sync_items_short", summary="Register items")(sync)
 
 

@@ -4,6 +4,7 @@ import copy
 from functools import cache
 from typing import Any
 
+from gateway.api.examples import ANSWERS, BODIES
 from gateway.api.hot_schema import HOT_PATHS, HOT_SCHEMAS
 from gateway.api.main import VERSION, api
 from gateway.api.problems import CONTENT_TYPE, PROBLEMS
@@ -101,11 +102,15 @@ def _schema() -> dict[str, Any]:
 def _complete(method: str, operation: dict[str, Any]) -> None:
     """Every answer a caller may meet, by status."""
     responses = {str(status): answer for status, answer in operation["responses"].items()}
+    if (answer := ANSWERS.get(operation["operationId"])) is not None:
+        responses["200"]["content"]["application/json"]["example"] = answer
     wanted = {500, 503}
     if operation.get("security") != []:
         wanted |= {*_FOR_KEYS}
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
+        if (example := BODIES.get(operation["operationId"])) is not None:
+            operation["requestBody"]["content"]["application/json"]["example"] = example
         wanted |= {*_FOR_BODIES}
     elif operation.get("parameters"):
         wanted |= {422}

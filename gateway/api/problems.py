@@ -3,7 +3,7 @@
 Answers are RFC 9457 problem documents; `type` points into the page /docs/problems/, which is made from this table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 CONTENT_TYPE = "application/problem+json"
@@ -132,7 +132,11 @@ PROBLEMS: dict[str, Kind] = {
     "too_late": Kind(
         409,
         "The document's turn has begun",
-        "`invoice` is the document as it is now. What is signed is taken back with a credit note, not withdrawn.",
+        "`invoice` is the document as it is now. Only a credit note takes back what is signed, "
+        "which this version cannot make yet.",
+    ),
+    "too_slow": Kind(
+        408, "The body did not arrive in time", "Send the request again; look at the connection between you and us."
     ),
     "too_large": Kind(413, "The body is over 1 MB", "Send fewer rows in one request."),
     "invalid": Kind(
@@ -209,6 +213,14 @@ class Problem(Exception):
 def field(path: str, code: str, message: str) -> Field:
     """What is wrong with one field, for a problem's `fields`."""
     return {"field": path, "code": code, "message": message}
+
+
+def invalid(fields: Iterable[Field]) -> Problem:
+    """A 422 that names every field that is wrong."""
+    named = list(fields)
+    first = f"{named[0]['field']}: {named[0]['message']}"
+    several = f"{len(named)} fields are wrong; nothing was kept. First: {first}"
+    return Problem("invalid", first if len(named) == 1 else several, fields=named)
 
 
 def document(

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from ninja import Schema
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
@@ -20,51 +20,75 @@ class Body(Schema):
     model_config = ConfigDict(extra="forbid")
 
 
+def fields_beside(location: tuple[str | int, ...]) -> set[str]:
+    """The names that a field may have at this place of a body, `("body", "body", "items", 3, "prise")`."""
+    above = [step for step in location[2:-1] if isinstance(step, str)]
+    nested = {
+        (name, model)
+        for outer in Body.__subclasses__()
+        for name, info in outer.model_fields.items()
+        for model in _bodies_in(info.annotation)
+    }
+    if above:
+        models = {model for name, model in nested if name == above[-1]}
+    else:
+        models = set(Body.__subclasses__()) - {model for _, model in nested}
+    return {name for model in models for name in model.model_fields}
+
+
+def _bodies_in(annotation: Any) -> set[type[Body]]:
+    if isinstance(annotation, type) and issubclass(annotation, Body):
+        return {annotation}
+    return {model for part in get_args(annotation) for model in _bodies_in(part)}
+
+
 def plain_line(text: str) -> str:
     """The text itself; refuses what would break a line, a receipt or a database column."""
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text):
-        raise PydanticCustomError("control_character", "Must be one line without control characters.")
+        raise PydanticCustomError("not_printable", "Must be one line without control characters.")
     return text
 
 
 def _pin(text: str) -> str:
     text = text.upper()
     if not _PIN.fullmatch(text):
-        raise PydanticCustomError(
-            "invalid_pin", "A KRA PIN is a letter, nine digits and a letter, such as P051234567X."
-        )
+        raise PydanticCustomError("bad_pin", "A KRA PIN is a letter, nine digits and a letter, such as P051234567X.")
     return text
 
 
 def _email(text: str) -> str:
     name, at, host = text.rpartition("@")
     if text and (not name or not at or "." not in host or any(letter.isspace() for letter in text)):
-        raise PydanticCustomError("invalid_email", "This is no e-mail address.")
+        raise PydanticCustomError("bad_email", "This is no e-mail address.")
     return text
 
 
 def _address(text: str) -> str:
     if text and not _WEB_ADDRESS.fullmatch(text):
-        raise PydanticCustomError("invalid_address", "Must be an address such as http://192.168.1.20:8088.")
+        raise PydanticCustomError("bad_address", "Must be an address such as http://192.168.1.20:8088.")
     return text
+
+
+def _not_a_number() -> PydanticCustomError:
+    return PydanticCustomError("not_a_number", "Give a number with a point, such as 650.00; no comma, no letters.")
 
 
 def _amount(value: Any) -> Decimal:
     """Text or a JSON number; JSON numbers come as int or Decimal, never through a float."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise PydanticCustomError("not_an_amount", 'Must be a number, or a number as text such as "1160.00".')
+        raise _not_a_number()
     try:
         amount = Decimal(value.strip() if isinstance(value, str) else value)
     except InvalidOperation:
-        raise PydanticCustomError("not_an_amount", 'Must be a number such as "1160.00".') from None
+        raise _not_a_number() from None
     if not amount.is_finite():
-        raise PydanticCustomError("not_an_amount", 'Must be a number such as "1160.00".')
+        raise _not_a_number()
     if amount < 0:
         raise PydanticCustomError("negative", "Must not be negative.")
     if amount > _MOST_SHILLINGS:
-        raise PydanticCustomError("too_large", "An amount has at most 13 digits before the decimal point.")
+        raise PydanticCustomError("amount_too_large", "An amount has at most 13 digits before the decimal point.")
     if amount != amount.quantize(Decimal("0.01")):
-        raise PydanticCustomError("too_precise", "An amount has at most two decimal places.")
+        raise PydanticCustomError("too_many_decimals", "An amount has at most two decimal places.")
     return amount.quantize(Decimal("0.01"))
 
 

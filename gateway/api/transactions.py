@@ -9,6 +9,7 @@ from django.http import HttpResponse, JsonResponse
 from ninja import Router
 
 from gateway.api.auth import SELLERS
+from gateway.api.examples import INVOICE, REFUSED, WAITING, WITHDRAWN
 from gateway.api.problems import Problem
 from gateway.api.request import ApiRequest, active_company, must_be
 from gateway.sales.actions import InvoiceUnknown, NotRefused, TooLate, cancel_invoice, retry_invoice
@@ -19,20 +20,26 @@ from gateway.sales.queries import Filter, list_invoices
 router = Router(tags=["sales"])
 
 RETRY_AFTER_SECONDS = 2
-_INVOICE = {"application/json": {"schema": {"$ref": "#/components/schemas/Invoice"}}}
 _NOW = {  # why it cannot be done, in words for a till's screen
     "queued": "it waits its turn",
     "sending": "it is with KRA",
     "unknown": "it was sent to KRA and is being looked up",
-    "signed": "it is signed; a credit note takes it back",
+    "signed": "it is signed; only a credit note takes it back, which this version cannot make yet",
     "refused": "it is refused, so nothing of it will be signed",
     "cancelled": "it is withdrawn",
 }
 
 
-def _told(**answers: str) -> dict[str, Any]:
-    """The answers of an operation for OpenAPI, by status (`s200="Withdrawn."`), all of them the document."""
-    told = {int(status[1:]): {"description": text, "content": _INVOICE} for status, text in answers.items()}
+def _told(**answers: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """The answers of an operation for OpenAPI, by status (`s200=("Signed.", an example)`), each with the document."""
+    schema = {"$ref": "#/components/schemas/Invoice"}
+    told = {
+        int(status[1:]): {
+            "description": text,
+            "content": {"application/json": {"schema": schema, "example": example}},
+        }
+        for status, (text, example) in answers.items()
+    }
     return {"responses": told}
 
 
@@ -41,7 +48,9 @@ def _told(**answers: str) -> dict[str, Any]:
     operation_id="retry_document",
     summary="Ask for a refused document again",
     openapi_extra=_told(
-        s200="Signed meanwhile.", s202="On its way; a second call finds it so.", s422="Refused again: see its problem."
+        s200=("Signed meanwhile.", INVOICE),
+        s202=("On its way; a second call finds it so.", WAITING),
+        s422=("Refused again: see its problem.", REFUSED),
     ),
 )
 def retry(request: ApiRequest, id: str) -> HttpResponse:
@@ -64,7 +73,7 @@ def retry(request: ApiRequest, id: str) -> HttpResponse:
     "/integration/transactions/{id}/cancel/",
     operation_id="cancel_document",
     summary="Withdraw a document that waits",
-    openapi_extra=_told(s200="Withdrawn; a second call finds it so."),
+    openapi_extra=_told(s200=("Withdrawn; a second call finds it so.", WITHDRAWN)),
 )
 def cancel(request: ApiRequest, id: str) -> HttpResponse:
     """Withdraw a document before its turn; nothing of it goes to KRA, and its reference is used up."""

@@ -1,5 +1,6 @@
 """Taking a company's items: each row is judged in plain words, and what is new or changed is queued for KRA."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -125,9 +126,24 @@ def sync_items(*, company: Company, environment: str, rows: Sequence[ItemRow], n
     ]
 
 
+_PATIENT = threading.BoundedSemaphore(2)  # of the four threads that Django has
+
+
 def wait_for_items(synced: Sequence[SyncedItem], *, seconds: float) -> list[SyncedItem]:
-    """How the items stand once none of them waits any more, or the time is up. Looks every 50 ms; no transaction."""
-    until = time.monotonic() + seconds
+    """How the items stand once none of them waits any more, or the time is up. Looks every 50 ms; no transaction.
+
+    Only a few may wait at once, for each holds one of the few threads that all companies share; the others are told at
+    once how their items stand.
+    """
+    if not _PATIENT.acquire(blocking=False):
+        return _wait_until(0.0, synced)
+    try:
+        return _wait_until(time.monotonic() + seconds, synced)
+    finally:
+        _PATIENT.release()
+
+
+def _wait_until(until: float, synced: Sequence[SyncedItem]) -> list[SyncedItem]:
     waiting = [item.pk for item, outcome in synced if outcome is Outcome.WAITING]
     while waiting and Item.objects.filter(pk__in=waiting, status=Item.Status.WAITING).exists():
         if time.monotonic() >= until:
@@ -201,9 +217,9 @@ def _about(
                 f"the item says {row.tax_type}. Correct the letter, or choose the item class that fits.",
             )
     elif not row.tax_type:
-        yield "tax_type", "required", "KRA's item class does not say the tax letter, so the item must: A, B, C, D or E."
+        yield "tax_type", "missing", "KRA's item class does not say the tax letter, so the item must: A, B, C, D or E."
     if row.product_type not in PRODUCT_TYPES:
-        yield "product_type", "unknown_code", f"Must be one of {', '.join(PRODUCT_TYPES)}."
+        yield "product_type", "unknown_value", f"Must be one of {', '.join(PRODUCT_TYPES)}."
     if row.quantity_unit not in units:
         yield "quantity_unit", "unknown_code", f"KRA has no quantity unit {row.quantity_unit}; U is unit, KG kilogram."
     if row.packaging_unit not in packagings:

@@ -262,7 +262,11 @@ class Engine:
     async def _write(self, batch: Batch, arrivals: list[_Arrival]) -> None:
         try:
             await self._commit(batch, arrivals)
-        except StoreRefused as error:
+        except StoreDown as error:
+            await self._give_up(error, arrivals, batch.settles)
+        except Exception as error:  # refused, or something nobody thought of: the others must not suffer for the one
+            if not isinstance(error, StoreRefused):
+                log.exception("A batch could not be written")
             if len(batch) == 1:
                 await self._give_up(error, arrivals, batch.settles)
                 return
@@ -273,11 +277,6 @@ class Engine:
                 await self._write(Batch(intakes=[arrival.intake], may_start=batch.may_start), [arrival])
             for look in batch.looks:
                 await self._write(Batch(looks=[look], may_start=batch.may_start), [])
-        except StoreDown as error:
-            await self._give_up(error, arrivals, batch.settles)
-        except Exception as error:
-            log.exception("A batch could not be written")
-            await self._give_up(error, arrivals, batch.settles)
 
     async def _commit(self, batch: Batch, arrivals: list[_Arrival]) -> None:
         reached("before commit")
@@ -318,7 +317,8 @@ class Engine:
         """Tell callers. What KRA answered is written again until it is durable; if the database refuses it, a person
         must look: the lane is held, and the answer stands in the log."""
         self.gauges.failed_commits += 1
-        self.gauges.failed_at = time.monotonic()
+        if settles or isinstance(error, StoreDown):  # a single odd document says nothing about the database
+            self.gauges.failed_at = time.monotonic()
         self.gauges.down_since = self.gauges.down_since or time.monotonic()
         log.error("The database did not take a batch: %s", error)
         for arrival in arrivals:
@@ -357,7 +357,7 @@ class Engine:
         try:
             settlement = await self.handlers[started.kind](Turn(started, self))
         except LeaseLost:
-            settlement = Settlement(state="started", rest_seconds=0.0, error="the lease ran out before sending")
+            settlement = Settlement(state="started", rest_seconds=1.0, error="the lease ran out before sending")
         except asyncio.CancelledError:
             self._turns.pop(started.lane_id, None)
             raise

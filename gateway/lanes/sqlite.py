@@ -118,7 +118,7 @@ class SqliteStore:
             return await asyncio.get_running_loop().run_in_executor(executor, work)
         except sqlite3.OperationalError as error:
             raise StoreDown(str(error)) from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:  # a number or a text that SQLite cannot keep
             raise StoreRefused(str(error)) from error
 
     def _connection(self) -> sqlite3.Connection:

@@ -344,7 +344,7 @@ def curl_of(demo: Demo) -> str:
     return (
         f"curl -s {demo.gateway}/api/sales/ -H 'Prefer: wait=10' -H 'Content-Type: application/json' \\\n"
         f'  -H "Authorization: Token $(cat {shlex.quote(str(demo.folder / "key"))})" \\\n'
-        f"  -d {shlex.quote(json.dumps(body))}"
+        f"  -d {shlex.quote(json.dumps(body))} \\\n  | python3 -m json.tool"
     )
 
 

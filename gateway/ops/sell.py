@@ -37,7 +37,7 @@ class End(StrEnum):
     SIGNED = "signed"
     WAITING = "on its way"  # kept by the gateway, not signed yet
     REFUSED = "refused"  # by KRA, or withdrawn
-    INVALID = "invalid"  # never taken: not JSON, or a field is wrong
+    NOT_TAKEN = "not taken"  # never kept: not JSON, or a field is wrong
     UNANSWERED = "no answer"  # not known to be kept; send the file again
 
 
@@ -53,13 +53,14 @@ class Line:
 
 @dataclass(slots=True)
 class Result:
-    """How one line ended; `reasons` are pairs of a field (or a code) and a sentence."""
+    """How one line ended; `reasons` are pairs of a field (or a code, or nothing) and a sentence."""
 
     line: Line
     end: End
     document: Mapping[str, Any] | None = None
     replayed: bool = False
     reasons: list[tuple[str, str]] = field(default_factory=list)
+    lacks_item: bool = False  # it sells something that is not registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,10 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 all signed, 1 some refused or invalid, 2 some not finished."""
+        """0 all signed, 1 some refused or not taken, 2 some not finished."""
         if self.ended(End.WAITING, End.UNANSWERED):
             return 2
-        return 1 if self.ended(End.REFUSED, End.INVALID) else 0
+        return 1 if self.ended(End.REFUSED, End.NOT_TAKEN) else 0
 
     @property
     def by_letter(self) -> dict[str, Sums]:
@@ -120,7 +121,7 @@ def read_lines(file: Path) -> tuple[list[Line], list[Result]]:
             if reason is None:
                 good.append(line)
             else:
-                wrong.append(Result(line, End.INVALID, reasons=[reason]))
+                wrong.append(Result(line, End.NOT_TAKEN, reasons=[reason]))
     return good, wrong
 
 
@@ -128,9 +129,9 @@ def _read_line(number: int, body: bytes) -> tuple[Line, tuple[str, str] | None]:
     try:
         sale = json.loads(body, parse_float=Decimal)
     except ValueError as error:
-        return Line(number, body, "", ""), ("line", f"This is no JSON: {error}.")
+        return Line(number, body, "", ""), ("", f"This is no JSON: {error}.")
     if not isinstance(sale, dict):
-        return Line(number, body, "", ""), ("line", "A line is one sale, a JSON object in braces.")
+        return Line(number, body, "", ""), ("", "A line is one sale, a JSON object in curly brackets.")
     reference = sale.get("reference")
     if not isinstance(reference, str) or not reference.strip():
         return Line(number, body, "", ""), ("reference", "Each sale has a reference of its own, as text.")
@@ -291,7 +292,8 @@ def _result(line: Line, document: dict[str, Any], *, replayed: bool) -> Result:
     if status in {"refused", "cancelled"}:
         reasons = _reasons(document.get("problem") or {}) or [(str(status), "Withdrawn before its turn.")]
         return Result(line, End.REFUSED, document, replayed, reasons)
-    return Result(line, End.INVALID, None, replayed, _reasons(document))
+    lacks_item = any(row.get("code") == "unknown_item" for row in document.get("fields") or ())
+    return Result(line, End.NOT_TAKEN, None, replayed, _reasons(document), lacks_item)
 
 
 def _reasons(problem: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -43,12 +43,13 @@ def progress_on(stream: TextIO = sys.stderr) -> Progress:
     return bar
 
 
-def summary(report: Report) -> Iterator[str]:
-    """The report, line by line."""
+def summary(report: Report, *, prepared: bool = False) -> Iterator[str]:
+    """The report, line by line. `prepared`: the example items were registered first."""
     signed = report.ended(End.SIGNED)
     known = sum(result.replayed for result in signed)
     already = f" ({known} of them were signed before)" if known else ""
-    yield f"{len(report.results)} sales in {report.seconds:.1f} s: {len(signed)} signed{already}"
+    count = len(report.results)
+    yield f"{count} {'sale' if count == 1 else 'sales'} in {report.seconds:.1f} s: {len(signed)} signed{already}"
     sums = report.by_letter
     if sums:
         total = Sums()
@@ -60,7 +61,10 @@ def summary(report: Report) -> Iterator[str]:
     yield from _listed("on their way (kept; the gateway goes on by itself)", report.ended(End.WAITING))
     yield from _listed("without an answer (send the file again)", report.ended(End.UNANSWERED))
     yield from _listed("refused", report.ended(End.REFUSED))
-    yield from _listed("not taken, the line is wrong", report.ended(End.INVALID))
+    not_taken = report.ended(End.NOT_TAKEN)
+    yield from _listed(str(End.NOT_TAKEN), not_taken)
+    if not prepared and any(result.lacks_item for result in not_taken):
+        yield "  --prepare registers the items of examples/items.json."
 
 
 def _listed(title: str, results: list[Result]) -> Iterator[str]:
@@ -86,7 +90,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def main(*, file: Path, url: str, key: str | None, jobs: int, wait: int, settle: float, prepare: bool) -> int:
-    """Run at a terminal. The exit code: 0 all signed, 1 some refused or invalid, 2 not finished."""
+    """Run at a terminal. The exit code: 0 all signed, 1 some refused or not taken, 2 not finished."""
     try:
         return asyncio.run(
             _main(file, url.rstrip("/"), key or _known_key(), max(jobs, 1), wait, settle, with_items=prepare)
@@ -118,7 +122,7 @@ async def _main(
     if sys.stderr.isatty():
         print(file=sys.stderr)
     report.results += wrong
-    for text in summary(report):
+    for text in summary(report, prepared=with_items):
         print(text)
     return report.exit_code
 

@@ -127,7 +127,7 @@ def _queue() -> Check:
     queued, started = jobs.get(Job.State.QUEUED, 0), jobs.get(Job.State.STARTED, 0)
     said = f"{queued} waiting, {started} with KRA, the oldest lane is due for {int(age.total_seconds())} s."
     if age < WARN_AGE:
-        return Check("queue", OK, said)
+        return Check("queue", OK, said if queued or started else "Nothing waits.")
     todo = "No engine takes it: see that `serve` or `run_engine` runs and has room."
     return Check("queue", FAIL if age >= FAIL_AGE else WARN, said, todo)
 
@@ -238,7 +238,7 @@ def _disk() -> Check:
     folder = Path(str(connection.settings_dict["NAME"])).parent if is_file else settings.VAR_DIR
     free = shutil.disk_usage(folder).free
     state = FAIL if free < FAIL_FREE else WARN if free < WARN_FREE else OK
-    said = f"{free / 1_000_000_000:.1f} GB free where {'the database' if is_file else 'our files'} lie."
+    said = f"{free / 1_000_000_000:.1f} GB free where {'the database lies' if is_file else 'our files lie'}."
     return Check("disk", state, said, "" if state == OK else "Make room: a full disk takes no sales.")
 
 

@@ -116,7 +116,7 @@ def _waiting(row: Mapping[str, Any], status: str) -> dict[str, Any]:
     reason = WAITING_REASONS[status]
     held = row.get("hold_reason")
     if status == "unknown":  # first of all that it is unknown: what holds the lane says nothing about what KRA did
-        reason = f"{reason}. {held}" if held else reason
+        reason = f"{reason} {held}" if held else reason
     else:
         reason = row.get("reason") or held or row.get("rest_reason") or reason
     return {"position": row.get("position"), "reason": reason}

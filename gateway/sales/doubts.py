@@ -111,7 +111,10 @@ def find_doubt(lane: Lane) -> Doubt:
         raise NotPossible(f"The lane {lane} is not held: it goes on by itself, and looks before it sends.")
     job = lane.jobs.filter(kind=JOB_KIND, state=Job.State.STARTED).first()
     if job is None:
-        raise NotPossible(f"No document of the lane {lane} is in doubt. Mend what it is held for, then release it.")
+        raise NotPossible(
+            f"No document of the lane {lane} is in doubt. Mend what it is held for, "
+            f"then: manage.py lanes release {lane}"
+        )
     found = Invoice.objects.select_related("device__company", "device__branch", "company").get(pk=job.document_id)
     if found.status != Invoice.Status.UNKNOWN or found.number is None or found.unanswered_at is None:
         raise NotPossible(

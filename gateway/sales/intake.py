@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from itertools import islice
+from types import NoneType
+from typing import Any, get_args
 
 import msgspec
 
@@ -20,12 +22,16 @@ from gateway.kra.client import Client
 from gateway.kra.codes import PaymentMethod, TaxClass, is_code
 from gateway.kra.documents import Credentials, SaleDocument, SaleLine
 from gateway.kra.tax import Figures, LineIn, TaxInputError, figures
+from gateway.lib.money import ZERO
+from gateway.lib.spelling import no_such_field
 
 MOST_AMOUNT = Decimal(10) ** 13  # SQLite gives amounts back exactly up to 15 digits
+MOST_PAYMENTS = 50
 MOST_LINES = 999  # KRA counts lines with three digits
+MOST_MISSHAPEN = 100  # fields that one answer names
 FUTURE_SECONDS = 300  # how far a till's clock may run ahead of ours
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-PIN = re.compile(r"[A-Z]\d{9}[A-Z]")
+PIN = re.compile(r"[A-Z][0-9]{9}[A-Z]")
 
 HASH_VERSION = "v1"
 
@@ -103,19 +109,73 @@ class WrongSale(Exception):
 
 _decoder = msgspec.json.Decoder(SaleIn)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+_plain_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_NOT_AN_OBJECT = ("not_an_object", "This must be an object in curly brackets.")
+_NOT_A_LIST = ("not_a_list", "This must be a list in square brackets.")
+NOT_READABLE: dict[Any, tuple[str, str]] = {
+    Decimal: ("not_a_number", "Give a number with a point, such as 650.00; no comma, no letters."),
+    datetime: ("not_a_time", "Give a date and time with its zone, such as 2026-11-20T09:30:00+03:00."),
+    str: ("not_text", "This must be text in quotes."),
+    bool: ("not_yes_no", "This must be true or false, without quotes."),
+}
 
 
 def read_sale(body: bytes) -> SaleIn:
     """The sale in a request's body. Raises NotJson or WrongSale."""
+    if b"\\u0000" in body:  # PostgreSQL keeps no text with it
+        raise WrongSale([Wrong("(body)", "not_printable", "Take the control character \\u0000 out.")])
     try:
         return _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise WrongSale([_shape(str(error))], _reference_of(body)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.ValidationError:
+        raise _misshapen(body) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(str(error)) from None
+
+
+def _misshapen(body: bytes) -> WrongSale:
+    """Every field of a body whose shape was refused, up to MOST_MISSHAPEN. Raises NotJson: what follows may be none."""
+    try:
+        raw = _plain_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson(str(error)) from None
+    wrongs = list(islice(_shape("", raw, SaleIn), MOST_MISSHAPEN))
+    if not wrongs:  # only a value that a later one of the same name hides
+        wrongs = [Wrong("(body)", "duplicate", "A field stands here twice; say it once.")]
+    reference = raw.get("reference") if isinstance(raw, dict) else None
+    return WrongSale(wrongs, reference if isinstance(reference, str) else None)
+
+
+def _shape(path: str, value: Any, wanted: Any) -> Iterator[Wrong]:
+    """What of a JSON value does not have the shape of this type, field by field."""
+    kinds = get_args(wanted)
+    if NoneType in kinds:
+        if value is None:
+            return
+        wanted = next(kind for kind in kinds if kind is not NoneType)
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        if not isinstance(value, dict):
+            yield Wrong(path or "(body)", *_NOT_AN_OBJECT)
+            return
+        inner = f"{path}." if path else ""
+        known = {field.name: field for field in msgspec.structs.fields(wanted)}
+        for name in value:
+            if name not in known:
+                yield Wrong(inner + name[:100], "unknown_field", no_such_field(name, known))
+        for name, field in known.items():
+            if name in value:
+                yield from _shape(inner + name, value[name], field.type)
+            elif field.required:
+                yield Wrong(inner + name, "missing", "This field is needed.")
+    elif wanted in NOT_READABLE:
+        try:
+            msgspec.convert(value, wanted)
+        except msgspec.ValidationError:
+            yield Wrong(path, *NOT_READABLE[wanted])
+    elif not isinstance(value, list):
+        yield Wrong(path, *_NOT_A_LIST)
+    else:
+        for index, item in enumerate(value):
+            yield from _shape(f"{path}[{index}]", item, get_args(wanted)[0])
 
 
 def content_hash(sale: SaleIn) -> str:
@@ -140,32 +200,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _shape(text: str) -> Wrong:
-    """One of msgspec's refusals in our words."""
-    found = _PATH.search(text)
-    path = found["path"] if found else ""
-    missing = _MISSING.search(text)
-    unknown = _UNKNOWN.search(text)
-    if missing:
-        field = f"{path}.{missing['field']}".lstrip(".")
-        return Wrong(field, "missing", "This field is needed.")
-    if unknown:
-        field = f"{path}.{unknown['field']}".lstrip(".")
-        return Wrong(field, "unknown_field", "There is no such field; see the reference under /docs/.")
-    if path == "issued_at":
-        return Wrong(
-            "issued_at", "not_a_time", "Give a date and time with its zone, such as 2026-11-20T09:30:00+03:00."
-        )
-    kind = "number" if "decimal" in text.lower() or "float" in text.lower() else "value"
-    return Wrong(path, f"not_a_{kind}", f"This {kind} cannot be read: {text.partition(' - at ')[0]}.")
-
-
-def _reference_of(body: bytes) -> str | None:
-    raw = msgspec.json.decode(body)  # it is JSON: only its shape was refused
-    reference = raw.get("reference") if isinstance(raw, dict) else None
-    return reference if isinstance(reference, str) else None
-
-
 def check(sale: SaleIn, *, now: datetime) -> list[Wrong]:
     """What is wrong with the sale in itself, whatever the catalogue and the devices say."""
     wrongs: list[Wrong] = []
@@ -184,20 +218,26 @@ def check(sale: SaleIn, *, now: datetime) -> list[Wrong]:
     elif sale.issued_at < datetime(2020, 1, 1, tzinfo=UTC):
         wrongs.append(Wrong("issued_at", "too_old", "This date is before eTIMS began; check the till's clock."))
     if not sale.lines:
-        wrongs.append(Wrong("lines", "no_lines", "A sale has at least one line."))
+        wrongs.append(Wrong("lines", "too_few", "A sale has at least one line."))
     elif len(sale.lines) > MOST_LINES:
-        wrongs.append(Wrong("lines", "too_many_lines", f"A sale has at most {MOST_LINES} lines; make two sales of it."))
+        wrongs.append(Wrong("lines", "too_many", f"A sale has at most {MOST_LINES} lines; make two sales of it."))
     if sale.customer is not None:
         wrongs += _check_customer(sale.customer)
     wrongs += _check_payments(sale)
-    if sale.currency != "KES" and (
-        sale.exchange_rate is None or not sale.exchange_rate.is_finite() or not 0 < sale.exchange_rate < 10**9
-    ):
+    if sale.exchange_rate is None and sale.currency != "KES":
         wrongs.append(
             Wrong("exchange_rate", "missing", "Amounts are in KES; with another currency say its exchange rate too.")
         )
+    elif sale.exchange_rate is not None and not _is_rate(sale.exchange_rate):
+        wrongs.append(
+            Wrong(
+                "exchange_rate",
+                "out_of_range",
+                "A rate is above zero, with at most 9 digits before the point and 6 after.",
+            )
+        )
     if len(sale.currency) != 3 or not is_code("33", sale.currency):
-        wrongs.append(Wrong("currency", "unknown_currency", "A currency is a three-letter code such as KES."))
+        wrongs.append(Wrong("currency", "unknown_code", "A currency is a three-letter code such as KES."))
     wrongs += [
         Wrong(field, "not_printable", "Control characters cannot be printed; take them out.")
         for field, text in _free_texts(sale)
@@ -214,6 +254,7 @@ def _free_texts(sale: SaleIn) -> Iterator[tuple[str, str | None]]:
     yield "remark", sale.remark
     yield "cashier", sale.cashier
     yield "customer.name", sale.customer.name if sale.customer else None
+    yield "customer.email", sale.customer.email if sale.customer else None
     for index, line in enumerate(sale.lines):
         yield f"lines[{index}].item_code", line.item_code
         yield f"lines[{index}].name", line.name
@@ -228,7 +269,7 @@ def _check_customer(customer: CustomerIn) -> list[Wrong]:
         )
     if customer.name is not None and len(customer.name) > 60:
         wrongs.append(Wrong("customer.name", "too_long", "A buyer's name has at most 60 characters."))
-    if customer.phone is not None and (len(customer.phone) > 20 or not re.fullmatch(r"\+?[\d ()-]*", customer.phone)):
+    if customer.phone is not None and (len(customer.phone) > 20 or not re.fullmatch(r"\+?[0-9 ()-]*", customer.phone)):
         wrongs.append(Wrong("customer.phone", "bad_phone", "A phone number has digits only, at most 20 characters."))
     if customer.email is not None and (len(customer.email) > 254 or "@" not in customer.email):
         wrongs.append(Wrong("customer.email", "bad_email", "This is no e-mail address."))
@@ -241,15 +282,22 @@ def _check_payments(sale: SaleIn) -> list[Wrong]:
     if sale.payment_method is not None and sale.payments is not None:
         wrongs.append(Wrong("payment_method", "two_ways", "Say payments or payment_method, not both."))
     if sale.payment_method is not None and _method(sale.payment_method) is None:
-        wrongs.append(Wrong("payment_method", "unknown_method", f"A means of payment is one of: {words}."))
-    for index, payment in enumerate(sale.payments or ()):
+        wrongs.append(Wrong("payment_method", "unknown_value", f"A means of payment is one of: {words}."))
+    if len(sale.payments or ()) > MOST_PAYMENTS:
+        wrongs.append(Wrong("payments", "too_many", f"A sale has at most {MOST_PAYMENTS} payments."))
+    for index, payment in enumerate((sale.payments or [])[:MOST_PAYMENTS]):
         if _method(payment.method) is None:
             wrongs.append(
-                Wrong(f"payments[{index}].method", "unknown_method", f"A means of payment is one of: {words}.")
+                Wrong(f"payments[{index}].method", "unknown_value", f"A means of payment is one of: {words}.")
             )
-        if not _is_money(payment.amount) or payment.amount < 0:
-            wrongs.append(Wrong(f"payments[{index}].amount", "not_money", "An amount has at most 2 decimals."))
+        if (wrong := _not_money(payment.amount)) is not None:
+            wrongs.append(Wrong(f"payments[{index}].amount", *wrong))
     return wrongs
+
+
+def _is_rate(rate: Decimal) -> bool:
+    exponent = rate.as_tuple().exponent
+    return rate.is_finite() and rate > 0 and rate.adjusted() < 9 and isinstance(exponent, int) and exponent >= -6
 
 
 def _method(word: str) -> PaymentMethod | None:
@@ -259,9 +307,17 @@ def _method(word: str) -> PaymentMethod | None:
         return None
 
 
-def _is_money(amount: Decimal) -> bool:
-    """Whether it is an amount with at most 2 decimals that fits KRA's 16 digits before the point."""
-    return amount.is_finite() and abs(amount) < Decimal(10) ** 16 and amount == amount.quantize(Decimal("0.01"))
+def _not_money(amount: Decimal) -> tuple[str, str] | None:
+    """Why it is no amount, as a code and a sentence; KRA takes 16 digits before the point and 2 after it."""
+    if not amount.is_finite():
+        return NOT_READABLE[Decimal]
+    if amount < 0:
+        return "negative", "An amount cannot be below zero."
+    if amount.adjusted() >= 16:  # before any arithmetic: a huge exponent would overflow it
+        return "amount_too_large", "An amount has at most 16 digits before the point."
+    if amount != amount.quantize(Decimal("0.01")):
+        return "too_many_decimals", "An amount has at most 2 decimals."
+    return None
 
 
 def work_out(
@@ -274,12 +330,22 @@ def work_out(
         item = items.get(line.item_code)
         if item is None:
             wrongs.append(
-                Wrong(f"lines[{index}].item_code", "unknown_item", "Register this item first; see the items sync.")
+                Wrong(
+                    f"lines[{index}].item_code",
+                    "unknown_item",
+                    f"{line.item_code[:50]} is not registered. Register it first: POST /api/item/sync/.",
+                )
             )
             continue
         wrongs += _contradictions(index, line, item)
         lines.append(
-            LineIn(line.quantity, line.unit_price, TaxClass(item.tax_type), line.discount_percent, line.discount_amount)
+            LineIn(
+                line.quantity,
+                line.unit_price or ZERO,  # minus zero is zero
+                TaxClass(item.tax_type),
+                line.discount_percent,
+                line.discount_amount,
+            )
         )
     if wrongs:
         lines = lines if len(lines) == len(sale.lines) else []
@@ -295,14 +361,12 @@ def work_out(
         try:
             result = figures(lines, **options)  # type: ignore[arg-type]
         except TaxInputError as first:
-            found = [_tax_wrong(first, first.line)]
+            found = {_tax_wrong(first, first.line): None}  # a set that keeps its order
             for index, one in enumerate(lines):
                 try:
                     figures([one], **options)  # type: ignore[arg-type]
                 except TaxInputError as error:
-                    wrong = _tax_wrong(error, index)
-                    if wrong not in found:
-                        found.append(wrong)
+                    found[_tax_wrong(error, index)] = None
             wrongs += found
     if result is not None and result.total >= MOST_AMOUNT:
         wrongs.append(Wrong("lines", "amount_too_large", "A sale is below 10 000 000 000 000 KES."))
@@ -330,7 +394,7 @@ def _contradictions(index: int, line: LineOfSaleIn, item: ShelfItem) -> list[Wro
         reason = "was refused by KRA" if item.status == "refused" else "is still being registered with KRA"
         wrongs.append(Wrong(f"lines[{index}].item_code", "item_not_registered", f"{item.name} {reason}."))
     if line.tax_type is not None and line.tax_type not in set(TaxClass):
-        wrongs.append(Wrong(f"lines[{index}].tax_type", "unknown_tax_type", "A tax letter is A, B, C, D or E."))
+        wrongs.append(Wrong(f"lines[{index}].tax_type", "unknown_code", "A tax letter is A, B, C, D or E."))
     elif line.tax_type is not None and line.tax_type != item.tax_type:
         wrongs.append(
             Wrong(
@@ -349,8 +413,10 @@ def _contradictions(index: int, line: LineOfSaleIn, item: ShelfItem) -> list[Wro
                     f"The catalogue says {getattr(item, name)}, this line says {said}.",
                 )
             )
-    if line.name is not None and not 0 < len(line.name.strip()) <= 200:
-        wrongs.append(Wrong(f"lines[{index}].name", "bad_length", "A name has 1 to 200 characters."))
+    if line.name is not None and not line.name.strip():
+        wrongs.append(Wrong(f"lines[{index}].name", "blank", "A name has 1 to 200 characters."))
+    elif line.name is not None and len(line.name.strip()) > 200:
+        wrongs.append(Wrong(f"lines[{index}].name", "too_long", "A name has 1 to 200 characters."))
     if line.barcode is not None and len(line.barcode) > 20:
         wrongs.append(Wrong(f"lines[{index}].barcode", "too_long", "A barcode has at most 20 characters."))
     return wrongs
@@ -364,8 +430,8 @@ def _check_totals(sale: SaleIn, result: Figures) -> list[Wrong]:
         if theirs is None:
             continue
         if not theirs.is_finite():
-            wrongs.append(Wrong(f"totals.{field}", "not_a_number", "This is not a number."))
-        elif abs(theirs - ours) > slack:
+            wrongs.append(Wrong(f"totals.{field}", *NOT_READABLE[Decimal]))
+        elif theirs.adjusted() >= 18 or abs(theirs - ours) > slack:
             wrongs.append(
                 Wrong(
                     f"totals.{field}",
@@ -373,9 +439,10 @@ def _check_totals(sale: SaleIn, result: Figures) -> list[Wrong]:
                     f"You say {theirs}, the lines make {ours}: more than 1 cent a line apart.",
                 )
             )
-    if sale.payments is not None and sale.totals is None:
-        paid = sum((payment.amount for payment in sale.payments), Decimal(0))
-        if paid and abs(paid - result.total) > slack:
+    amounts = [payment.amount for payment in sale.payments or ()]
+    if amounts and said.amount is None and not any(_not_money(amount) for amount in amounts):
+        paid = sum(amounts, Decimal(0))
+        if abs(paid - result.total) > slack:
             wrongs.append(
                 Wrong("payments", "payments_differ", f"The payments make {paid}, the lines make {result.total}.")
             )
@@ -415,7 +482,7 @@ def invoice_row(
     )
     lines = [(line, items[line.item_code], result.lines[index]) for index, line in enumerate(sale.lines)]
     payments = [
-        {"method": payment.method, "amount": str(payment.amount.quantize(Decimal("0.01")))}
+        {"method": payment.method, "amount": str(payment.amount.quantize(Decimal("0.01")) or ZERO)}
         for payment in sale.payments or ()
     ] or [{"method": sale.payment_method or "cash", "amount": str(result.total)}]
     document = SaleDocument(

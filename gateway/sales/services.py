@@ -17,7 +17,7 @@ from gateway.lanes.store import Intake, StoreDown, StoreRefused
 from gateway.lib.clock import utc_now
 from gateway.sales import statements
 from gateway.sales.actions import correct_invoice
-from gateway.sales.intake import SaleIn, Wrong, check, content_hash, invoice_row, work_out
+from gateway.sales.intake import MOST_LINES, SaleIn, Wrong, check, content_hash, invoice_row, work_out
 
 POLL_SECONDS = 0.5
 ON_ITS_WAY = frozenset({"queued", "sending", "unknown"})
@@ -86,7 +86,7 @@ class Till:
         """The company's invoice with an id, if there is one."""
         key = {"company_id": caller.company_id, "environment": caller.environment, "public_id": public_id}
         rows = await self.engine.store.read(statements.BY_PUBLIC_ID, key)
-        return rows[0] if rows else None
+        return rows[0] if rows and _may_see(caller, rows[0]) else None
 
     async def record_sale(self, sale: SaleIn, *, caller: Caller, kind: str | None, wait_seconds: float) -> Outcome:
         """Keep a sale, wait for its receipt that long, and say what it is now. `kind` limits which devices may sign.
@@ -109,12 +109,15 @@ class Till:
         seat = await self._find_seat(sale, caller, kind)
         now = utc_now()
         wrongs = check(sale, now=now)
-        codes = [line.item_code for line in sale.lines]
+        if len(sale.lines) > MOST_LINES:
+            raise Invalid(wrongs)
+        codes = {line.item_code for line in sale.lines}
         items = await self.shelf.items(caller.company_id, caller.environment, codes)
         rates = await self.shelf.rates(caller.environment)
         result, more = work_out(sale, items=items, rates=rates, seat=seat)
         if wrongs or more:
-            raise Invalid(wrongs + [wrong for wrong in more if wrong.field not in {known.field for known in wrongs}])
+            named = {wrong.field for wrong in wrongs}
+            raise Invalid(wrongs + [wrong for wrong in more if wrong.field not in named])
         client, credentials = self.desk.client(seat), self.desk.identity(seat)
         try:
             row = invoice_row(
@@ -182,12 +185,18 @@ class Till:
 
         `row` is the judged sale; None when it could not be taken as it is, and so cannot correct anything.
         """
-        if known["content_hash"] != content_hash(sale):
+        if not _may_see(caller, known):
+            raise ReferenceReused
+        fingerprint = content_hash(sale)
+        if known["content_hash"] != fingerprint:
             if known["status"] != "refused" or row is None or known["lane_id"] != row["lane_id"]:
                 raise ReferenceReused
             corrected = await asyncio.to_thread(_correct, known["id"], known["revision"], row)
-            if not corrected:
-                raise ReferenceReused
+            if not corrected:  # somebody else was quicker, perhaps with the very same correction
+                now = await self.known(caller, sale.reference)
+                if now is None or now["content_hash"] != fingerprint:
+                    raise ReferenceReused
+                return await self._replay(now, sale, caller, None, wait_seconds)
             await self._wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
             now = await self.known(caller, sale.reference)
             assert now is not None
@@ -233,6 +242,11 @@ class Till:
                 self._waiting_by_company[company_id] = left
             else:
                 self._waiting_by_company.pop(company_id, None)
+
+
+def _may_see(caller: Caller, row: Mapping[str, Any]) -> bool:
+    """Whether a key that is bound to one device may see the invoice."""
+    return caller.device is None or uuid.UUID(str(row["device_public_id"])) == caller.device
 
 
 async def _within(future: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any] | None:

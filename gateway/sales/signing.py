@@ -35,8 +35,8 @@ from gateway.kra.errors import (
     plain,
 )
 from gateway.lanes.attempts import attempt_effect
-from gateway.lanes.engine import Turn
-from gateway.lanes.store import Effect, Read, Settlement
+from gateway.lanes.engine import LeaseLost, Turn
+from gateway.lanes.store import Effect, Read, Settlement, StoreDown
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
@@ -112,7 +112,12 @@ class Signing:
         if not document:
             return await self._settled_elsewhere(started.document_id)
         assert started.number is not None
-        seat = await self._desk.seat(document["device_id"])
+        try:
+            seat = await self._desk.seat(document["device_id"])
+        except StoreDown as error:
+            if started.in_doubt:
+                raise
+            return _not_even_tried(turn, str(error))
         case = Case(
             turn=turn,
             seat=seat,
@@ -125,7 +130,12 @@ class Signing:
         )
         case.faults = case.problem.get("faults", 0)
         case.host.goes_on(started.lane_id)
-        settlement = await self._carry(case)
+        try:
+            settlement = await self._carry(case)
+        except LeaseLost:
+            if case.unanswered_at is not None:
+                raise
+            settlement = _not_even_tried(turn, "the lease ran out before sending")
         if settlement.failed:
             case.host.rests(started.lane_id, _ender(turn))
         return settlement
@@ -136,7 +146,7 @@ class Signing:
         return Settlement(state="closed", used=row["number"], error=f"the invoice was {row['status']} already")
 
     async def _carry(self, case: Case) -> Settlement:
-        adopted = _adopted(case)
+        adopted = await self._adopted(case)
         if adopted is not None:
             return adopted
         serial = case.seat.row["serial"]
@@ -155,6 +165,40 @@ class Signing:
             return await self._send(case)
         except HostDown as down:
             return _behind_breaker(case, down)
+
+    async def _adopted(self, case: Case) -> Settlement | None:
+        """An invoice that KRA holds already and we had lost (a restored backup): its receipt, and it is never sent.
+
+        Was it perhaps sent again under a new number already, that number is looked up first and kept until no try of it
+        can land any more.
+        """
+        stored = _json(case.turn.started.document["found"])
+        if stored is None:
+            return None
+        found = msgspec.convert(stored, FoundInvoice, strict=False)
+        if _whose(case, found) != "ours":
+            return None
+        if case.turn.started.in_doubt:
+            try:
+                case.credentials = self._desk.credentials(case.seat)
+                ended = await self._look_up(case)
+            except SealBroken as error:
+                return _hold(case, f"The key of this device cannot be opened: {error}.", code="key_unreadable")
+            except HostDown as down:
+                return _behind_breaker(case, down)
+            if ended is not None:
+                return ended
+            if not self._is_late(case):
+                return _unknown(case, None)
+        adopt = {"id": case.id, "lane_id": case.turn.started.lane_id, "number": found.number}
+        settlement = _signed(case, found.number, found.signature, recovered=True)
+        effects = [*settlement.effects, Effect(statements.ADOPT_FOUND, adopt)]
+        return replace(settlement, used=None, effects=effects)
+
+    def _is_late(self, case: Case) -> bool:
+        """Whether no try of the number can land any more."""
+        late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
+        return case.unanswered_at is None or utc_now() - case.unanswered_at >= timedelta(seconds=late)
 
     async def _send(self, case: Case) -> Settlement:
         body = with_number(case.turn.started.document["body"].encode(), case.number)
@@ -246,11 +290,7 @@ class Signing:
         refusal = case.problem.get("refusal")
         if refusal is None:
             return None
-        late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
-        waited = utc_now() - case.unanswered_at if case.unanswered_at else timedelta(seconds=late)
-        if waited >= timedelta(seconds=late):
-            return _settle_refusal(case, refusal)
-        return _unknown(case, None)
+        return _settle_refusal(case, refusal) if self._is_late(case) else _unknown(case, None)
 
     async def _drifted(self, case: Case, error: Drift) -> Settlement:
         expected = error.expected
@@ -335,7 +375,10 @@ class Signing:
                 effects.append(Effect(statements.RECORD_FOUND, _found_row(case, other)))
             elif mine["status"] == "refused" and mine["is_current"]:
                 changes = _receipt(case.seat, other.number, other.signature, recovered=True)
-                effects.append(Effect(statements.SIGN, {"id": mine["id"], **changes}, always=True))
+                adopt = {"id": mine["id"], "lane_id": lane_id, "number": other.number}
+                effects.append(Effect(statements.RECORD_FOUND, _found_row(case, other)))
+                effects.append(Effect(statements.SIGN, {"id": mine["id"], "tag": other.tag, **changes}, always=True))
+                effects.append(Effect(statements.ADOPT_FOUND, adopt))
             elif not (mine["status"] == "signed" and mine["number"] == other.number):
                 return [], (
                     f"KRA holds an earlier wording of one of our invoices under number {other.number}, and it was "
@@ -369,22 +412,17 @@ def _whose(case: Case, found: FoundInvoice) -> str:
     return "ours" if same and close else "foreign"
 
 
-def _adopted(case: Case) -> Settlement | None:
-    """An invoice that KRA holds already and we had lost (a restored backup): its receipt, and nothing is sent."""
-    stored = _json(case.turn.started.document["found"])
-    if stored is None:
-        return None
-    found = msgspec.convert(stored, FoundInvoice, strict=False)
-    if _whose(case, found) != "ours" or case.turn.started.in_doubt:
-        return None
-    adopt = {"id": case.id, "lane_id": case.turn.started.lane_id, "number": found.number}
-    case.effects.append(Effect(statements.ADOPT_FOUND, adopt))
-    return replace(_signed(case, found.number, found.signature, recovered=True), used=None)
+def _not_even_tried(turn: Turn, error: str) -> Settlement:
+    """Nothing was sent: back in line, the number with the lane."""
+    problem = {"code": "kra_away", "detail": "It was not sent yet; it goes out by itself.", "fields": []}
+    requeue = Effect(statements.REQUEUE, {"id": turn.started.document_id, "problem": problem})
+    return Settlement(state="queued", rest_seconds=1.0, error=error[:300], effects=[requeue])
 
 
 def _signed(case: Case, number: int, signature: Signature, *, recovered: bool) -> Settlement:
     changes = _receipt(case.seat, number, signature, recovered=recovered)
-    sign = Effect(statements.SIGN, {"id": case.id, **changes}, always=True)
+    tag = case.turn.started.document["tag"]
+    sign = Effect(statements.SIGN, {"id": case.id, "tag": tag, **changes}, always=True)
     told = {"status": "signed", "problem": None, **changes}
     if case.problem.get("code") == REBUILT:
         told = {}  # its figures changed on the way: whoever waits reads it anew

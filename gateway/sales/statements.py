@@ -110,7 +110,8 @@ RETURNING id, public_id, company_id, environment, device_id, reference, body, ta
     ),
 )
 
-# What KRA gave is written even by a process that lost its lease; `status <> 'signed'` keeps the first receipt.
+# What KRA gave is written even by a process that lost its lease; `status <> 'signed'` keeps the first receipt, and the
+# tag keeps a receipt from an invoice that was corrected meanwhile: it is of other content.
 SIGN = Statement(
     name="sign_invoices",
     postgres="""
@@ -121,8 +122,8 @@ WITH signed AS (
         recovered = r.recovered, settled_at = r.settled_at, unanswered_at = NULL, problem = NULL
     FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, number bigint, receipt_number bigint,
         total_receipt_number bigint, internal_data text, signature text, signed_at timestamptz, control_unit_id text,
-        machine_code text, recovered bool, settled_at timestamptz)
-    WHERE i.id = r.id AND i.status <> 'signed'
+        machine_code text, recovered bool, settled_at timestamptz, tag text)
+    WHERE i.id = r.id AND i.tag = r.tag AND i.status <> 'signed'
     RETURNING i.company_id, i.environment, i.public_id, i.reference, i.number, i.recovered
 )
 INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
@@ -136,7 +137,7 @@ UPDATE sales_invoice SET status = 'signed', number = :number, receipt_number = :
     total_receipt_number = :total_receipt_number, internal_data = :internal_data, signature = :signature,
     signed_at = :signed_at, control_unit_id = :control_unit_id, machine_code = :machine_code,
     recovered = :recovered, settled_at = :settled_at, unanswered_at = NULL, problem = NULL
-WHERE id = :id AND status <> 'signed' RETURNING id
+WHERE id = :id AND tag = :tag AND status <> 'signed' RETURNING id
 """,
         _EVENT_SQLITE.format(
             name="invoice.signed",
@@ -257,10 +258,12 @@ ADOPT_FOUND = Statement(
 UPDATE sales_found f SET adopted_by_id = r.id
 FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, lane_id bigint, number bigint)
 WHERE f.lane_id = r.lane_id AND f.number = r.number AND f.adopted_by_id IS NULL
+    AND EXISTS (SELECT 1 FROM sales_invoice i WHERE i.id = r.id AND i.status = 'signed' AND i.number = r.number)
 """,
     sqlite=(
         """
 UPDATE sales_found SET adopted_by_id = :id WHERE lane_id = :lane_id AND number = :number AND adopted_by_id IS NULL
+    AND EXISTS (SELECT 1 FROM sales_invoice i WHERE i.id = :id AND i.status = 'signed' AND i.number = :number)
 """,
     ),
 )

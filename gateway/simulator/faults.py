@@ -176,7 +176,7 @@ class Faults:
         if kind is None:
             raise ValueError(f"unknown fault {wanted.fault!r}; known: {', '.join(KINDS)}")
         if wanted.operation != "*" and wanted.operation not in operations():
-            raise ValueError(f"unknown operation {wanted.operation!r}")
+            raise ValueError(f"unknown operation {wanted.operation!r}; known: *, {', '.join(operations())}")
         unknown = set(wanted.parameters) - set(kind.parameters)
         if unknown:
             raise ValueError(f"{wanted.fault} has no parameter {', '.join(sorted(unknown))}")

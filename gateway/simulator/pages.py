@@ -71,7 +71,7 @@ def _faults(world: World, faults: Faults) -> str:
             f"<strong>{escape(rule.fault)}</strong>{'' if rule.is_on(now) else ' (used up)'}", escape(rule.operation),
             escape(where), often, f'<button type="button" data-remove="{rule.id}" aria-label="{label}">Remove</button>',
         ])  # fmt: skip
-    return _table("Faults that are on", ("Fault", "Operation", "For", "Times", "Off"), rows)
+    return _table("Faults, on and used up", ("Fault", "Operation", "For", "Times", "Off"), rows)
 
 
 def _ledger(world: World, faults: Faults) -> str:

@@ -163,3 +163,38 @@ def test_refused_requests_write_nothing(owner: Caller) -> None:
     for body in bodies:
         assert owner.post(SYNC, body).status_code in {400, 422}
     assert not Item.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "code", "message"),
+    [
+        (
+            {"itms": [], "items": [{}]},
+            "itms",
+            "unknown_field",
+            "There is no field itms; check its spelling. Did you mean items?",
+        ),
+        ([], "(body)", "not_an_object", "This must be an object in curly brackets."),
+        (
+            {"items": [{"prise": 1}]},
+            "items[0].prise",
+            "unknown_field",
+            "There is no field prise; check its spelling. Did you mean price?",
+        ),
+        ({"items": [{"pin": 1}]}, "items[0].pin", "unknown_field", "There is no field pin; check its spelling."),
+        (
+            {"items": [{"price": "1,50"}]},
+            "items[0].price",
+            "not_a_number",
+            "Give a number with a point, such as 650.00; no comma, no letters.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_as_with_a_sale(owner: Caller, body: Any, field: str, code: str, message: str) -> None:
+    document = problem(owner.post(SYNC, body), 422, "invalid")
+    assert {"field": field, "code": code, "message": message} in document["fields"]
+    first = document["fields"][0]
+    said = f"{first['field']}: {first['message']}"
+    count = len(document["fields"])
+    several = f"{count} fields are wrong; nothing was kept. First: {said}"
+    assert document["detail"] == (said if count == 1 else several)

@@ -8,9 +8,16 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from gateway.api.devices import ActivateIn, KeyIn
+from gateway.api.examples import BODIES, INVOICE, SALE
+from gateway.api.items import ItemsIn
 from gateway.api.main import HOT_ROUTES
+from gateway.api.onboarding import OnboardIn
 from gateway.api.openapi import schema
 from gateway.api.problems import PROBLEMS
+from gateway.api.shapes import Body
+from gateway.lib.clock import utc_now
+from gateway.sales.intake import check, read_sale
 
 # What this slice of the product promises
 PROMISED = {
@@ -92,3 +99,33 @@ def test_a_file_out_of_step_is_told(tmp_path: Path) -> None:
 
 def test_the_description_does_not_depend_on_the_installation() -> None:
     assert settings.SYSTEM_URL not in json.dumps(schema())
+
+
+def test_every_body_has_an_example_that_is_taken() -> None:
+    assert check(read_sale(json.dumps(SALE).encode()), now=utc_now()) == []
+    bodies: dict[str, type[Body]] = {"sync_items": ItemsIn, "sync_items_short": ItemsIn}
+    bodies |= {"activate_device": ActivateIn, "enter_key": KeyIn, "onboard": OnboardIn}
+    assert set(BODIES) == set(bodies)
+    for name, model in bodies.items():
+        model.model_validate(BODIES[name])
+    for path, _, one in operations():
+        assert "requestBody" not in one or "example" in one["requestBody"]["content"]["application/json"], path
+
+
+def test_the_example_of_an_invoice_has_the_fields_that_are_described_and_fits_the_catalogue_of_the_demo() -> None:
+    described = schema()["components"]["schemas"]
+    assert set(INVOICE) == set(described["Invoice"]["properties"])
+    assert set(INVOICE["receipt"]) == set(described["Receipt"]["properties"])
+    items = {
+        item["code"]: item for item in json.loads(Path("examples/items.json").read_text(encoding="utf-8"))["items"]
+    }
+    (line,) = INVOICE["lines"]
+    item = items[line["item_code"]]
+    for name in ("item_class", "name", "packaging_unit", "quantity_unit", "tax_type"):
+        assert line[name] == item[name]
+    assert line["unit_price"] == SALE["lines"][0]["unit_price"] == item["price"]
+
+
+def test_no_two_operations_have_the_same_summary() -> None:
+    summaries = [one["summary"] for _, _, one in operations()]
+    assert len(summaries) == len(set(summaries))

@@ -149,8 +149,8 @@ def test_every_wrong_field_of_every_row_is_named(company: Company) -> None:
         (2, "packaging_unit", "unknown_code"),
         (3, "tax_type", "unknown_code"),
         (4, "item_class", "unknown_code"),
-        (5, "tax_type", "required"),
-        (6, "product_type", "unknown_code"),
+        (5, "tax_type", "missing"),
+        (6, "product_type", "unknown_value"),
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import DjangoHelpFormatter
 
+from gateway.api.errors import WORDS
 from gateway.api.problems import PROBLEMS
 from gateway.catalog.services import Outcome
 from gateway.devices.models import Device
@@ -18,6 +19,7 @@ from gateway.kra.codes import DEFAULT_RATES, PaymentMethod, TaxClass
 from gateway.kra.options import NAMES
 from gateway.kra.tax import AmountProfile, LineIn, figures
 from gateway.lib.schedule import Daily, When
+from gateway.sales.intake import NOT_READABLE
 from gateway.sales.models import Invoice
 from gateway.simulator.faults import KINDS
 from gateway.tenants.models import Company
@@ -28,6 +30,12 @@ SETTINGS = "docs/reference/settings.md"
 COMMANDS = "docs/reference/commands.md"
 STATUSES = "docs/reference/statuses.md"
 TAX = "docs/explanation/tax-and-amounts.md"
+PROBLEM_PAGE = "docs/reference/problems.md"
+FILES_WITH_CODES = [
+    *("gateway/api/errors.py", "gateway/api/hot.py", "gateway/api/invoices.py", "gateway/api/onboarding.py"),
+    *("gateway/api/shapes.py", "gateway/catalog/services.py", "gateway/kra/tax.py"),
+    *("gateway/sales/intake.py", "gateway/sales/services.py"),
+]
 
 
 # Settings
@@ -154,8 +162,36 @@ def test_every_status_is_explained(section: str, words: list[str]) -> None:
 
 
 def test_the_list_of_problems_is_complete_and_in_the_order_of_the_code() -> None:
-    rows = [(code, int(status)) for code, status, _ in table_rows(read("docs/reference/problems.md"))]
+    rows = [(code, int(status)) for code, status, _ in table_rows(read(PROBLEM_PAGE).partition("\n## ")[0])]
     assert rows == [(code, kind.status) for code, kind in PROBLEMS.items()]
+
+
+def codes_of_fields() -> set[str]:
+    """Every code that the code can give to a field: where in each call it stands, and the tables that hold some."""
+    places = {"Wrong": 1, "TaxInputError": 2, "PydanticCustomError": 0, "field": 1, "problem_field": 1, "RowProblem": 2}
+    found = {code for code, _ in [*WORDS.values(), *NOT_READABLE.values()]}
+    for file in FILES_WITH_CODES:
+        for node in ast.walk(ast.parse(read(file))):
+            codes: list[ast.expr] = []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places:
+                codes = node.args[places[node.func.id] :][:1]
+            elif isinstance(node, ast.Yield | ast.Return) and isinstance(node.value, ast.Tuple):
+                pair_or_three = 3 if isinstance(node, ast.Yield) else 2
+                codes = node.value.elts[-2:-1] if len(node.value.elts) == pair_or_three else []
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "code":
+                codes = [node.value]
+            for inner in (inner for code in codes for inner in ast.walk(code)):
+                if isinstance(inner, ast.Constant) and re.fullmatch(r"[a-z]+(_[a-z]+)*", str(inner.value)):
+                    found.add(str(inner.value))
+    return found
+
+
+def test_every_code_of_a_field_is_listed_and_none_that_does_not_exist() -> None:
+    rows = table_rows(read(PROBLEM_PAGE).partition("\n## ")[2])
+    listed = [code for row in rows for code in re.findall(r"[a-z_]+", row[0])]
+    assert len(listed) == len(set(listed))
+    differ = {f"{name}_differs" for name in ("item_class", "packaging_unit", "quantity_unit")}
+    assert set(listed) == codes_of_fields() | differ
 
 
 def test_every_means_of_payment_is_named() -> None:

@@ -10,6 +10,8 @@ from tests.servers import Simulator
 
 pytestmark = pytest.mark.needs_database
 
+NUMBER = "Give a number with a point, such as 650.00; no comma, no letters."
+
 
 def fields(answer: Answer) -> list[str]:
     return [row["field"] for row in answer.body["fields"]]
@@ -46,6 +48,7 @@ def test_a_reference_never_names_a_second_sale(shop: Shop, simulator: Simulator)
     shop.sell("POS-1")
     answer = shop.sell("POS-1", remark="another")
     assert (answer.status, answer.body["code"]) == (409, "reference_reused")
+    assert "Nothing was kept. Send that sale unchanged, or give a new sale a new reference." in answer.body["detail"]
     assert len(ledger_of(simulator, shop)) == 1
 
 
@@ -145,10 +148,56 @@ def test_all_wrong_fields_are_named_at_once(shop: Shop) -> None:
     assert {"reference", "customer.pin", "lines[1].item_code"} <= set(fields(answer))
 
 
+def test_every_mistake_of_shape_is_named_at_once_in_words_for_people(shop: Shop) -> None:
+    body = {
+        "issued_atx": "2026-11-20T10:00:00+03:00",
+        "lines": [{"item_code": 7, "quantity": "two", "unit_price": "1,50"}, "sugar", {"item_code": "SUGAR"}],
+        "customer": "Njeri",
+        "payments": {},
+        "prices_include_tax": "yes",
+    }
+    answer = shop.post({"reference": "POS-1", **body})
+    assert {row["field"]: (row["code"], row["message"]) for row in answer.body["fields"]} == {
+        "issued_atx": ("unknown_field", "There is no field issued_atx; check its spelling. Did you mean issued_at?"),
+        "issued_at": ("missing", "This field is needed."),
+        "lines[0].item_code": ("not_text", "This must be text in quotes."),
+        "lines[0].quantity": ("not_a_number", NUMBER),
+        "lines[0].unit_price": ("not_a_number", NUMBER),
+        "lines[1]": ("not_an_object", "This must be an object in curly brackets."),
+        "lines[2].quantity": ("missing", "This field is needed."),
+        "lines[2].unit_price": ("missing", "This field is needed."),
+        "customer": ("not_an_object", "This must be an object in curly brackets."),
+        "payments": ("not_a_list", "This must be a list in square brackets."),
+        "prices_include_tax": ("not_yes_no", "This must be true or false, without quotes."),
+    }
+    first = answer.body["fields"][0]
+    said = f"11 fields are wrong; nothing was kept. First: {first['field']}: {first['message']}"
+    assert answer.body["detail"] == said
+
+
+def test_one_mistake_is_the_detail_and_many_are_cut_off(shop: Shop) -> None:
+    answer = shop.sell("POS-1", lines=line(quantity="two")["lines"])
+    assert answer.body["detail"] == f"lines[0].quantity: {NUMBER}"
+    assert len(shop.sell("POS-1", lines=[7] * 500).body["fields"]) == 100
+    twice = shop.call(
+        "POST",
+        "/api/sales/",
+        b'{"reference": 7, "reference": "POS-1", "issued_at": "2026-11-20T10:00:00Z", "lines": []}',
+    )
+    assert [(row["field"], row["code"]) for row in twice.body["fields"]] == [("(body)", "duplicate")]
+
+
 def test_what_is_not_json_is_told_so(shop: Shop) -> None:
-    for body in (b"{", b"", b"\xff\xfe", b"nonsense"):
+    for body in (
+        b"{",
+        b"",
+        b"\xff\xfe",
+        b"nonsense",
+        b'{"reference": 7',
+        b'{"reference": 7, "lines": ' + b"[" * 50_000,
+    ):
         assert shop.call("POST", "/api/sales/", body).status == 400
-    assert shop.call("POST", "/api/sales/", b"[]").status == 422
+    assert fields(shop.call("POST", "/api/sales/", b"[]")) == ["(body)"]
 
 
 def test_a_body_over_one_megabyte_is_refused(shop: Shop) -> None:
@@ -186,3 +235,27 @@ def test_a_sale_refused_by_kra_can_be_corrected_under_its_reference_and_gives_it
     corrected = shop.sell("POS-1", remark="corrected")
     assert corrected.body["status"] == "signed" and corrected.body["number"] == 2 and corrected.body["revision"] == 2
     assert ledger_of(simulator, shop) == [(1, "POS-2"), (2, "POS-1")]
+
+
+def test_hostile_numbers_and_characters_are_plain_mistakes(shop: Shop) -> None:
+    hostile: list[tuple[dict[str, Any], str]] = [
+        ({"currency": "USD", "exchange_rate": "1e-30000000"}, "exchange_rate"),
+        ({"exchange_rate": "NaN"}, "exchange_rate"),
+        ({"totals": {"amount": "1e9999999"}}, "totals.amount"),
+        ({"payments": [{"method": "cash", "amount": "1e9999999"}]}, "payments[0].amount"),
+        ({"payments": [{"method": "cash", "amount": "NaN"}]}, "payments[0].amount"),
+        ({"customer": {"email": "a@b\r\nBcc: x"}}, "customer.email"),
+        ({"customer": {"email": "a@b\u0000"}}, "(body)"),
+        ({"reference": "a\u0000b"}, "(body)"),
+        ({"customer": {"pin": "P" + "\u0661" * 9 + "X"}}, "customer.pin"),
+        ({"lines": [{"item_code": "SUGAR", "quantity": -1, "unit_price": 1}] * 8000, "payments": []}, "lines"),
+    ]
+    for changes, wrong in hostile:
+        answer = shop.post({**shop.sale("BAD"), **changes})
+        assert answer.status == 422 and wrong in fields(answer), (changes, answer.status, answer.body)
+    assert shop.sell("GOOD").body["number"] == 1
+
+
+def test_a_body_that_breaks_off_or_nests_without_end_is_not_json(shop: Shop) -> None:
+    for body in (b'{"reference": 5, oops', b'{"x":1} zzz', b'{"x":"\xff"}', b'{"x":' + b"[" * 100_000):
+        assert shop.call("POST", "/api/sales/", body).status in {400, 422}

@@ -152,7 +152,7 @@ def signed(started: Started, **changes: Any) -> Settlement:
     """KRA signed it under its number."""
     assert started.number is not None
     columns = receipt(started.number)
-    sign = Effect(statements.SIGN, {"id": started.document_id, **columns}, always=True)
+    sign = Effect(statements.SIGN, {"id": started.document_id, "tag": started.document["tag"], **columns}, always=True)
     told = {"state": "closed", "used": started.number, "effects": [sign], "changes": {"status": "signed", **columns}}
     return Settlement(**{**told, **changes})
 

@@ -1,17 +1,19 @@
 """Shops with several branches, the processes that sell for them, and KRA's own record as the referee.
 
-Everything is the product's: services, engine, signing, desk, client; KRA is the simulator on a real port. The loop stands
-still between calls, so what is compared does not move.
+Everything is the product's: services, engine, signing, desk, client; KRA is the simulator on a real port. The loop
+stands still between calls, so what is compared does not move.
 """
 
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
+
+from django.db import close_old_connections
 
 from gateway.catalog.models import Item, ItemClass
 from gateway.catalog.services import ItemRow, sync_items
@@ -86,6 +88,18 @@ class Street:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
+    def do(self, work: Callable[[], T]) -> T:
+        """Ordinary code that writes, in a thread while everybody works: it may have to wait for an engine's locks."""
+
+        def in_thread() -> T:
+            close_old_connections()
+            try:
+                return work()
+            finally:
+                close_old_connections()
+
+        return self.run(asyncio.to_thread(in_thread))
+
     def open_company(self, *branches: str) -> list[Counter]:
         """A company with an active device in each branch and two items, its sales ready to be signed."""
         ItemClass.objects.get_or_create(
@@ -104,7 +118,7 @@ class Street:
             self.simulator.approve(pin, code, device.serial)
             active = activate_device(device=device, now=utc_now())
             assert active.status == Device.Status.ACTIVE, active.problem
-        sync_items(company=made.company, environment="sandbox", rows=[SUGAR, BREAD], now=utc_now())
+        self.do(lambda: sync_items(company=made.company, environment="sandbox", rows=[SUGAR, BREAD], now=utc_now()))
         opened = [
             Counter(f"{pin}/{code}", pin, code, made.company.pk, device.lane_id, device.serial)
             for code, device in zip(branches, devices, strict=True)
@@ -114,10 +128,10 @@ class Street:
 
     def start_process(self) -> Process:
         store = build_store()
-        desk = Desk(store.read)
-        handlers = {kind: make(desk, store.read) for kind, make in HANDLERS.items()}
+        desk, shelf = Desk(store.read), Shelf(store.read)
+        handlers = {kind: make(desk, shelf, store.read) for kind, make in HANDLERS.items()}
         engine = Engine(store, handlers, rest_seconds=REST_SECONDS)
-        process = Process(engine, Till(engine, desk, Shelf(store.read), waiting=100, waiting_company=100), desk)
+        process = Process(engine, Till(engine, desk, shelf, waiting=100, waiting_company=100), desk)
 
         async def start() -> None:
             await engine.start()
@@ -138,7 +152,9 @@ class Street:
 
         self.run(die())
 
-    def post(self, process: Process, *sales: tuple[Counter, SaleIn], wait_seconds: float = 0) -> list[Outcome | Exception]:
+    def post(
+        self, process: Process, *sales: tuple[Counter, SaleIn], wait_seconds: float = 0
+    ) -> list[Outcome | Exception]:
         """Post these sales at once, as from so many tills; what each till hears."""
 
         async def all_of_them() -> list[Any]:
@@ -153,9 +169,7 @@ class Street:
         answers: list[Outcome | Exception] = self.run(all_of_them())
         return answers
 
-    def post_and_kill(
-        self, process: Process, sales: list[tuple[Counter, SaleIn]], *, after_seconds: float
-    ) -> None:
+    def post_and_kill(self, process: Process, sales: list[tuple[Counter, SaleIn]], *, after_seconds: float) -> None:
         """Post these sales and let the process die so long after; nobody hears anything."""
 
         async def post() -> None:

@@ -1,8 +1,8 @@
 """A street of shops, an unreliable KRA, dying processes: whatever happens, every sale is signed once and in order.
 
-Hypothesis invents the story: sales come, are repeated, corrected and withdrawn, answers are lost or land late, processes
-die. After every step the database is held against KRA's own ledger (invariants I1 to I8 and I16 of the design). At the
-end KRA is well again, and everything must settle.
+Hypothesis invents the story: sales come, are repeated, corrected and withdrawn, answers are lost or land late,
+processes die. After every step the database is held against KRA's own ledger (invariants I1 to I8 and I16 of the
+design). At the end KRA is well again, and everything must settle.
 
 `--hypothesis-profile=thorough` tells longer stories.
 """
@@ -10,14 +10,17 @@ end KRA is well again, and everything must settle.
 import itertools
 import os
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -28,14 +31,13 @@ from hypothesis.stateful import (
 )
 
 from gateway.lanes.actions import hold_lane, release_lane
-from gateway.lanes.engine import NotKept
 from gateway.lanes.models import Job, Lane
 from gateway.sales.actions import NotRefused, TooLate, cancel_invoice, retry_invoice
 from gateway.sales.answers import answer
 from gateway.sales.intake import SaleIn
 from gateway.sales.models import Found, Invoice
 from gateway.sales.services import Outcome, ReferenceReused
-from tests.lanes.bench import fresh_database, is_postgres, pointed_at
+from tests.lanes.bench import expire, fresh_database, is_postgres, pointed_at
 from tests.lanes.shops import Counter, Process, Street, held, street
 from tests.servers import Simulator
 
@@ -45,13 +47,27 @@ LATE_SECONDS = 1.5  # the longest that a message may be under way; what lands la
 LANDS_LATE_SECONDS = 0.2
 HEALTHY_SECONDS = 8.0  # a healthy shop's sale is signed within it, whatever the others' state
 SETTLED_SECONDS = 30.0
+SHOP = st.integers(0, 2)
+PROCESS = st.integers(0, 1)
+WHICH = st.integers(0, 999)
 FINAL = {"signed", "refused", "cancelled"}
 RECEIPT = (
     *("number", "receipt_number", "total_receipt_number", "internal_data", "signature", "signed_at"),
-    *("control_unit_id", "machine_code", "recovered", "settled_at", "figures", "snapshot", "body", "total", "total_tax"),
+    *(
+        "control_unit_id",
+        "machine_code",
+        "recovered",
+        "settled_at",
+        "figures",
+        "snapshot",
+        "body",
+        "total",
+        "total_tax",
+    ),
 )
 
-FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+Fault = tuple[str, str, dict[str, Any]]  # operation, what goes wrong, how
+FAULTS: dict[str, Fault] = {
     "answer lost": ("sales_save", "answer_lost", {}),
     "request lost": ("sales_save", "request_lost", {}),
     "connection reset": ("sales_save", "connection_reset", {}),
@@ -77,6 +93,19 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "look-up lags": ("invoice_details", "lookup_lags", {"seconds": LANDS_LATE_SECONDS}),
     "look-up is slow": ("invoice_details", "delay", {"seconds": 0.1}),
 }
+# What only hurts together, in the order in which it strikes
+TROUBLES: dict[str, list[str]] = {
+    **{name: [name] for name in FAULTS},
+    "a late one is refused meanwhile": ["recorded late", "refused"],
+    "a late one is refused twice meanwhile": ["recorded late", "refused", "refused"],
+    "a lost one is refused": ["request lost", "refused"],
+    "an unclear one is refused": ["999, recorded", "refused", "look-up lags"],
+    "a lost answer is not seen": ["answer lost", "look-up lags", "look-up lags", "repeat as drift"],
+    "a lost answer cannot be looked up": ["answer lost", "look-up lost", "look-up fails"],
+    "a late one meets another system": ["recorded late", "number taken"],
+    "another system and a lost answer": ["number taken", "slow", "answer lost"],
+    "busy, then lost, then busy": ["too many", "request lost", "too many"],
+}
 
 
 @dataclass
@@ -86,13 +115,22 @@ class Story:
     counter: Counter
     sale: SaleIn
     since: int
-    public_id: str = ""  # empty while no till has heard that it is kept
-    contents: int = 1
+    public_id: str = ""  # empty until a till hears that it is kept
     receipt: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {
+            "company_id": self.counter.company_id,
+            "environment": "sandbox",
+            "public_id": uuid.UUID(self.public_id),
+        }
 
 
 class Trade(RuleBasedStateMachine):
-    """Three shops whose KRA is unreliable, and one whose KRA is well."""
+    """Three shops whose KRA is unreliable, and one whose KRA is well. `wrongs`: what went wrong in any story so far."""
+
+    wrongs: ClassVar[list[str]] = []
 
     def __init__(self, simulator: Simulator, django_settings: Any) -> None:
         super().__init__()
@@ -100,7 +138,6 @@ class Trade(RuleBasedStateMachine):
         self.street: Street = self.opened.__enter__()
         self.stories: dict[str, Story] = {}
         self.steps = itertools.count(1)
-        self.ended = False
 
     @initialize()
     def open_shops(self) -> None:
@@ -112,54 +149,50 @@ class Trade(RuleBasedStateMachine):
 
     # --- what tills and owners do
 
-    @rule(data=st.data(), wait=st.sampled_from([0, 0, 0.3]))
-    def sell(self, data: st.DataObject, wait: float) -> None:
-        story = self.new_story(data)
-        (heard,) = self.street.post(self.any_process(data), (story.counter, story.sale), wait_seconds=wait)
+    @rule(shop=SHOP, process=PROCESS, wait=st.sampled_from([0, 0, 0.3]))
+    def sell(self, shop: int, process: int, wait: float) -> None:
+        story = self.new_story(self.sick[shop])
+        (heard,) = self.street.post(self.process(process), (story.counter, story.sale), wait_seconds=wait)
         self.hear(story, heard)
 
-    @rule(data=st.data(), count=st.integers(2, 6))
-    def sell_many_at_once(self, data: st.DataObject, count: int) -> None:
+    @rule(shops=st.lists(SHOP, min_size=2, max_size=6), process=PROCESS)
+    def sell_many_at_once(self, shops: list[int], process: int) -> None:
         step = next(self.steps)
-        stories = [self.new_story(data, step) for _ in range(count)]
-        answers = self.street.post(self.any_process(data), *((story.counter, story.sale) for story in stories))
+        stories = [self.new_story(self.sick[shop], step) for shop in shops]
+        answers = self.street.post(self.process(process), *((story.counter, story.sale) for story in stories))
         for story, heard in zip(stories, answers, strict=True):
             self.hear(story, heard)
 
     @precondition(lambda self: self.stories)
-    @rule(data=st.data(), wait=st.sampled_from([0, 0.2]))
-    def repeat(self, data: st.DataObject, wait: float) -> None:
-        story = self.any_story(data)
-        (heard,) = self.street.post(self.any_process(data), (story.counter, story.sale), wait_seconds=wait)
+    @rule(which=WHICH, process=PROCESS, wait=st.sampled_from([0, 0.2]))
+    def repeat(self, which: int, process: int, wait: float) -> None:
+        story = self.story(which)
+        (heard,) = self.street.post(self.process(process), (story.counter, story.sale), wait_seconds=wait)
         assert not story.public_id or (isinstance(heard, Outcome) and heard.replayed)
         self.hear(story, heard)
 
     @precondition(lambda self: self.stories)
-    @rule(data=st.data())
-    def post_other_content(self, data: st.DataObject) -> None:
+    @rule(which=WHICH, process=PROCESS, refused=st.booleans())
+    def post_other_content(self, which: int, process: int, refused: bool) -> None:
         """A refused one is corrected by it; to all others it is a conflict."""
-        story = self.any_story(data)
+        story = self.story(which, status="refused" if refused else "")
         other = story.counter.sale(story.sale.reference, quantity=3, remark=f"again {next(self.steps)}")
-        before = Invoice.objects.filter(public_id=story.public_id).values_list("status", "revision").first()
-        (heard,) = self.street.post(self.any_process(data), (story.counter, other))
+        before = Invoice.objects.get(public_id=story.public_id)
+        (heard,) = self.street.post(self.process(process), (story.counter, other))
         if isinstance(heard, ReferenceReused):
             return
-        if before is not None:
-            assert isinstance(heard, Outcome) and heard.row["revision"] == before[1] + 1, (before, heard)
-            assert before[0] not in {"signed", "cancelled"}
-        story.sale, story.since, story.contents = other, next(self.steps), story.contents + 1
+        assert isinstance(heard, Outcome) and heard.row["revision"] == before.revision + 1, heard
+        assert before.status not in {"signed", "cancelled"}
+        story.sale, story.since = other, next(self.steps)
         self.hear(story, heard)
 
     @precondition(lambda self: self.stories)
-    @rule(data=st.data())
-    def ask_again(self, data: st.DataObject) -> None:
-        story = self.any_story(data, status="refused")
-        row = {"company_id": story.counter.company_id, "environment": "sandbox", "public_id": story.public_id}
-        if not story.public_id:
-            return
+    @rule(which=WHICH)
+    def ask_again(self, which: int) -> None:
+        story = self.story(which, status="refused")
         before = Invoice.objects.get(public_id=story.public_id)
         try:
-            retry_invoice(**row, actor="owner")
+            self.street.do(partial(retry_invoice, **story.identity, actor="owner"))
         except NotRefused as error:
             assert error.status in {"signed", "cancelled"}
         else:
@@ -167,60 +200,85 @@ class Trade(RuleBasedStateMachine):
                 story.since = next(self.steps)
 
     @precondition(lambda self: self.stories)
-    @rule(data=st.data())
-    def withdraw(self, data: st.DataObject) -> None:
-        story = self.any_story(data, status="queued")
-        if not story.public_id:
-            return
-        row = {"company_id": story.counter.company_id, "environment": "sandbox", "public_id": story.public_id}
+    @rule(which=WHICH)
+    def withdraw(self, which: int) -> None:
+        story = self.story(which, status="queued")
         try:
-            assert cancel_invoice(**row, actor="owner").status == "cancelled"
+            assert self.street.do(partial(cancel_invoice, **story.identity, actor="owner")).status == "cancelled"
         except TooLate as error:
             assert error.status != "cancelled"
 
-    @rule(data=st.data())
-    def sell_where_kra_is_well(self, data: st.DataObject) -> None:
+    @rule(process=PROCESS)
+    def sell_where_kra_is_well(self, process: int) -> None:
         """I16: others' trouble does not slow a healthy shop."""
-        story = self.new_story(data, counter=self.well)
-        self.hear(story, *self.street.post(self.any_process(data), (story.counter, story.sale)))
+        story = self.new_story(self.well)
+        self.hear(story, *self.street.post(self.process(process), (story.counter, story.sale)))
         mine = Invoice.objects.filter(public_id=story.public_id, status="signed")
         assert self.street.work_until(mine.exists, seconds=HEALTHY_SECONDS), "a healthy shop waits for a sick one"
 
     # --- what goes wrong
 
-    @rule(data=st.data(), fault=st.sampled_from(sorted(FAULTS)), times=st.integers(1, 3))
-    def kra_misbehaves(self, data: st.DataObject, fault: str, times: int) -> None:
-        operation, name, parameters = FAULTS[fault]
-        self.street.fault(self.any_sick(data), operation, name, times=times, **parameters)
+    @rule(
+        shop=SHOP,
+        process=PROCESS,
+        troubles=st.lists(st.sampled_from(sorted(TROUBLES)), min_size=1, max_size=2),
+        count=st.integers(1, 3),
+        seconds=st.sampled_from([0.0, 0.1, 0.4]),
+    )
+    def sell_into_trouble(self, shop: int, process: int, troubles: list[str], count: int, seconds: float) -> None:
+        for trouble in troubles:
+            self.misbehave(self.sick[shop], trouble)
+        for _ in range(count):
+            story = self.new_story(self.sick[shop])
+            self.hear(story, *self.street.post(self.process(process), (story.counter, story.sale)))
+        self.street.pass_time(seconds)
+
+    @rule(shop=SHOP, trouble=st.sampled_from(sorted(TROUBLES)), times=st.integers(1, 3))
+    def kra_misbehaves(self, shop: int, trouble: str, times: int) -> None:
+        self.misbehave(self.sick[shop], trouble, times)
+
+    def misbehave(self, counter: Counter, trouble: str, times: int = 1) -> None:
+        for fault in TROUBLES[trouble]:
+            operation, name, parameters = FAULTS[fault]
+            self.street.fault(counter, operation, name, times=times, **parameters)
 
     @rule(seconds=st.sampled_from(["0.1", "1", "3600"]))
     def kras_clock_moves(self, seconds: str) -> None:
         self.street.simulator.clock(advance_seconds=seconds)
 
-    @rule(data=st.data())
-    def a_process_dies(self, data: st.DataObject) -> None:
-        self.street.kill(self.any_process(data))
+    @rule(process=PROCESS)
+    def a_process_dies(self, process: int) -> None:
+        self.street.kill(self.process(process))
         self.street.start_process()
 
-    @rule(data=st.data(), count=st.integers(1, 4), milliseconds=st.integers(0, 30))
-    def a_process_dies_while_tills_wait(self, data: st.DataObject, count: int, milliseconds: int) -> None:
+    @rule(shops=st.lists(SHOP, min_size=1, max_size=4), process=PROCESS, milliseconds=st.integers(0, 30))
+    def a_process_dies_while_tills_wait(self, shops: list[int], process: int, milliseconds: int) -> None:
         """Nobody knows what was kept; the tills post the same again, as tills do."""
         step = next(self.steps)
-        stories = [self.new_story(data, step) for _ in range(count)]
-        process = self.any_process(data)
-        self.street.post_and_kill(process, [(s.counter, s.sale) for s in stories], after_seconds=milliseconds / 1000)
+        stories = [self.new_story(self.sick[shop], step) for shop in shops]
+        sales = [(story.counter, story.sale) for story in stories]
+        self.street.post_and_kill(self.process(process), sales, after_seconds=milliseconds / 1000)
         self.street.start_process()
-        answers = self.street.post(self.any_process(data), *((story.counter, story.sale) for story in stories))
+        answers = self.street.post(self.process(process), *sales)
         for story, heard in zip(stories, answers, strict=True):
             self.hear(story, heard)
 
-    @rule(data=st.data())
-    def an_operator_holds_or_releases_a_lane(self, data: st.DataObject) -> None:
-        counter = self.any_sick(data)
+    @precondition(lambda self: len(self.street.processes) > 1)
+    @rule(process=PROCESS, knows=st.booleans())
+    def a_process_is_not_heard_of_for_a_while(self, process: int, knows: bool) -> None:
+        """Others take its lanes while its turns still run; it may notice before it sends, or only after."""
+        engine = self.process(process).engine
+        if knows:
+            engine.lease_until = 0.0
+        self.street.do(partial(expire, engine.store))
+
+    @rule(shop=SHOP)
+    def an_operator_holds_or_releases_a_lane(self, shop: int) -> None:
+        counter = self.sick[shop]
         if held(counter):
-            release_lane(counter.lane_id, actor="operator")
+            self.street.do(partial(release_lane, counter.lane_id, actor="operator"))
         else:
-            hold_lane(counter.lane_id, reason="counting the till", actor="operator")
+            self.street.do(partial(hold_lane, counter.lane_id, reason="counting the till", actor="operator"))
 
     @rule(seconds=st.sampled_from([0.05, 0.2, 0.6]))
     def time_passes(self, seconds: float) -> None:
@@ -254,8 +312,6 @@ class Trade(RuleBasedStateMachine):
         mine = [story for story in self.stories.values() if story.counter is counter]
         signed = []
         for story in mine:
-            if not story.public_id:
-                continue
             invoice = invoices.get(story.public_id)
             assert invoice is not None, "I4: what was answered is gone"
             self.check_story(story, invoice, recorded, references)
@@ -299,10 +355,16 @@ class Trade(RuleBasedStateMachine):
     # --- the end
 
     def teardown(self) -> None:
+        wrong = sys.exc_info()[1]
         try:
-            if self.street.processes and sys.exc_info()[0] is None:
+            if wrong is None and self.street.processes:
                 self.everything_settles()
+        except AssertionError as error:
+            wrong = error
+            raise
         finally:
+            if isinstance(wrong, AssertionError):
+                self.wrongs.append(str(wrong))
             self.opened.__exit__(None, None, None)
 
     def everything_settles(self) -> None:
@@ -310,14 +372,13 @@ class Trade(RuleBasedStateMachine):
         self.street.simulator.clear_faults()
         self.street.simulator.clock(advance_seconds="60")
         for counter in self.street.counters:
-            story = self.new_story(None, counter=counter)
+            story = self.new_story(counter)
             self.hear(story, *self.street.post(self.street.processes[0], (counter, story.sale)))
         open_ones = Invoice.objects.filter(lane_id__in=self.lanes()).exclude(status__in=FINAL)
 
         def done() -> bool:
-            for counter in self.street.counters:
-                if held(counter):
-                    release_lane(counter.lane_id, actor="operator")
+            for lane_id in [counter.lane_id for counter in self.street.counters if held(counter)]:
+                self.street.do(partial(release_lane, lane_id, actor="operator"))
             return not open_ones.exists()
 
         assert self.street.work_until(done, seconds=SETTLED_SECONDS), (
@@ -337,43 +398,30 @@ class Trade(RuleBasedStateMachine):
             assert lane.next_number == len(ledger) + 1 and lane.owner is None and not lane.hold_reason
             assert not Job.objects.filter(lane=lane).exclude(state="closed").exists()
 
-    # --- choosing
+    # --- choosing. What is drawn never depends on how far the engines have come, or no story could be told twice.
 
-    def any_process(self, data: st.DataObject) -> Process:
-        position = data.draw(st.integers(0, len(self.street.processes) - 1), label="process")
-        return self.street.processes[position]
+    def process(self, position: int) -> Process:
+        return self.street.processes[position % len(self.street.processes)]
 
-    def any_sick(self, data: st.DataObject) -> Counter:
-        return self.sick[data.draw(st.integers(0, len(self.sick) - 1), label="shop")]
-
-    def any_story(self, data: st.DataObject, status: str = "") -> Story:
+    def story(self, position: int, *, status: str = "") -> Story:
         """A sale of before; one with this status if there is any."""
         stories = list(self.stories.values())
         if status:
             wanted = Invoice.objects.filter(lane_id__in=self.lanes(), status=status)
             named = {str(public_id) for public_id in wanted.values_list("public_id", flat=True)}
             stories = [story for story in stories if story.public_id in named] or stories
-        return stories[data.draw(st.integers(0, len(stories) - 1), label="sale")]
+        return stories[position % len(stories)]
 
-    def new_story(
-        self, data: st.DataObject | None, step: int = 0, *, counter: Counter | None = None
-    ) -> Story:
-        if counter is None:
-            assert data is not None
-            counter = self.any_sick(data)
-        reference = f"POS-{len(self.stories) + 1}"
-        story = Story(counter, counter.sale(reference, quantity=1 + len(self.stories) % 7), step or next(self.steps))
-        self.stories[reference] = story
+    def new_story(self, counter: Counter, step: int = 0) -> Story:
+        position = len(self.stories) + 1
+        sale = counter.sale(f"POS-{position}", quantity=position % 7 + 1)
+        story = self.stories[sale.reference] = Story(counter, sale, step or next(self.steps))
         return story
 
     def hear(self, story: Story, heard: Outcome | Exception) -> None:
-        """A 2xx names the document for ever."""
-        if isinstance(heard, NotKept):
-            return
+        """A 2xx names the document for ever; with a well database every sale gets one."""
         assert isinstance(heard, Outcome), heard
-        public_id = str(heard.row["public_id"])
-        if len(public_id) == 32:  # SQLite's form
-            public_id = "-".join(public_id[a:b] for a, b in itertools.pairwise([0, 8, 12, 16, 20, 32]))
+        public_id = str(uuid.UUID(str(heard.row["public_id"])))
         assert story.public_id in ("", public_id), "I1: one reference, two documents"
         story.public_id = public_id
 
@@ -394,7 +442,7 @@ def profile() -> settings:
     """Few examples with many steps; with the profile `thorough` far more of both, and other ones each time."""
     is_thorough = settings.get_current_profile_name() == "thorough"
     return settings(
-        max_examples=200 if is_thorough else int(os.environ.get("TRADE_EXAMPLES", "12")),
+        max_examples=150 if is_thorough else 15,
         stateful_step_count=60 if is_thorough else 30,
         derandomize=not is_thorough,
         database=None,
@@ -409,4 +457,17 @@ def profile() -> settings:
 def test_whatever_happens_every_sale_is_signed_once_and_in_order(
     database: None, simulator: Simulator, settings: Any
 ) -> None:
-    run_state_machine_as_test(lambda: Trade(simulator, settings), settings=profile())
+    Trade.wrongs.clear()
+
+    class ThisTrade(Trade):
+        """With this run's simulator and settings."""
+
+        def __init__(self) -> None:
+            super().__init__(simulator, settings)
+
+    try:
+        run_state_machine_as_test(ThisTrade, settings=profile())
+    except Flaky:
+        # The engines run in real time, so a story that went wrong may go well when it is told again
+        assert not Trade.wrongs, f"found, and not found again when the story was repeated: {Trade.wrongs}"
+        raise

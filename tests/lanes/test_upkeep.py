@@ -10,7 +10,7 @@ from django.contrib.sessions.models import Session
 from gateway.devices.onboarding import Onboarded
 from gateway.lanes.models import Attempt, Job, Lane, Process
 from gateway.lanes.upkeep import BATCH, cleanup_old_data, cleanup_old_logs, retry_sales_invoice
-from gateway.tenants.models import ApiKey, OperatorKey
+from gateway.tenants.models import ApiKey, OperatorKey, Role
 from gateway.tenants.services import make_api_key, make_operator_key
 from tests.tenants.factories import make_company
 
@@ -130,10 +130,10 @@ def test_how_long_messages_are_kept_is_a_setting(amani: Onboarded, settings: Any
 
 def test_old_data_is_keys_that_ended_long_ago_dead_engines_and_expired_sessions(amani: Onboarded) -> None:
     kept = set(ApiKey.objects.values_list("pk", flat=True))
-    make_api_key(amani.company, "sandbox", "owner", expires_at=NOW - timedelta(days=91))
-    revoked, _ = make_api_key(amani.company, "sandbox", "owner")
+    make_api_key(amani.company, "sandbox", Role.OWNER, expires_at=NOW - timedelta(days=91))
+    revoked, _ = make_api_key(amani.company, "sandbox", Role.OWNER)
     ApiKey.objects.filter(pk=revoked.pk).update(revoked_at=NOW - timedelta(days=91))
-    kept.add(make_api_key(amani.company, "sandbox", "owner", expires_at=NOW - timedelta(days=89))[0].pk)
+    kept.add(make_api_key(amani.company, "sandbox", Role.OWNER, expires_at=NOW - timedelta(days=89))[0].pk)
     make_operator_key(email="ops@revpay.example", expires_at=NOW - timedelta(days=91))
     living, _ = process(seconds=5), process(hours=-2)
     recent = process(minutes=-1)

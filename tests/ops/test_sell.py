@@ -82,11 +82,12 @@ def test_a_wrong_sale_is_told_by_its_line_and_field_and_the_rest_goes_on(shop):
         shop, sale("WRONG-1"), sale("WRONG-2", lines=[unknown]), sale("WRONG-3", colour="red"), sale("WRONG-4")
     )
     assert [result.line.reference for result in report.ended(End.SIGNED)] == ["WRONG-1", "WRONG-4"]
-    wrong = report.ended(End.INVALID)
+    wrong = report.ended(End.NOT_TAKEN)
     assert [(result.line.number, result.reasons[0][0]) for result in wrong] == [
         (2, "lines[0].item_code"),
         (3, "colour"),
     ]
+    assert [result.lacks_item for result in wrong] == [True, False]
     assert report.exit_code == 1
 
 
@@ -114,7 +115,7 @@ def test_what_kra_refuses_is_told_with_its_words(shop):
 
 def test_a_reference_with_other_content_is_told(shop):
     report = sold(shop, sale("TWICE-1"), sale("TWICE-1", remark="another"))
-    assert [result.end for result in report.results] == [End.SIGNED, End.INVALID]
+    assert [result.end for result in report.results] == [End.SIGNED, End.NOT_TAKEN]
     assert report.results[1].reasons[0][0] == "reference_reused"
 
 
@@ -139,7 +140,7 @@ def test_the_command_tells_all_of_it(shop, tmp_path):
     assert done.returncode == 1, done.stderr
     assert "3 sales in" in done.stdout
     assert "2 signed (1 of them were signed before)" in done.stdout
-    assert "line 3: line: This is no JSON" in done.stdout
+    assert "line 3: This is no JSON" in done.stdout
     assert "579.32" in done.stdout  # 2 x 336.00 with 16 %: net
     assert done.stderr == "2 of 2: 2 signed\n"
 
@@ -212,8 +213,8 @@ def test_lines_that_are_no_sale_are_told_by_number(tmp_path):
     assert [(line.number, line.reference, line.device) for line in good] == [(1, "A", ""), (4, "B", "TILL-2")]
     assert [(result.line.number, result.reasons[0][0]) for result in wrong] == [
         (3, "reference"),
-        (5, "line"),
-        (6, "line"),
+        (5, ""),
+        (6, ""),
     ]
 
 
@@ -228,8 +229,8 @@ def test_a_file_that_is_not_there_is_said_in_one_sentence():
         ([End.SIGNED], 0),
         ([], 0),
         ([End.SIGNED, End.REFUSED], 1),
-        ([End.INVALID], 1),
-        ([End.WAITING, End.INVALID], 2),
+        ([End.NOT_TAKEN], 1),
+        ([End.WAITING, End.NOT_TAKEN], 2),
         ([End.UNANSWERED], 2),
     ],
 )
@@ -250,6 +251,23 @@ def test_the_summary_names_each_line_that_needs_a_look():
         "1 refused:",
         "  line 3: POS-3: kra_refused: No. (KRA: 910 Wrong)",
     ]
+
+
+def test_one_sale_is_one_and_what_lacks_its_item_says_how_to_register_it():
+    wrong = Result(Line(1, b"", "POS-1", ""), End.NOT_TAKEN, reasons=[("lines[0].item_code", "No.")], lacks_item=True)
+    said = ["1 sale in 0.0 s: 0 signed", "1 not taken:", "  line 1: POS-1: lines[0].item_code: No."]
+    hint = "  --prepare registers the items of examples/items.json."
+    assert list(summary(Report([wrong], 0))) == [*said, hint]
+    assert list(summary(Report([wrong], 0), prepared=True)) == said
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_without_a_command_each_of_them_is_listed(arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.ops", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "demo " in done.stdout and "sell " in done.stdout and "JSON Lines" in done.stdout
 
 
 def test_progress_away_from_a_terminal_is_a_line_now_and_then():

@@ -117,7 +117,8 @@ def test_an_unanswered_document_is_shown_neither_as_signed_nor_as_refused():
     leftovers = {"problem": {"code": "being_looked_up", "detail": "KRA refused it, but"}, "hold_reason": "Held"}
     document = answer_of(make_waiting_row("unknown", position=1, reason="anything", **leftovers))
     assert document["receipt"] is None and document["problem"] is None
-    assert document["waiting"] == {"position": 1, "reason": "Sent to KRA, answer not received; being looked up. Held"}
+    reason = "Sent to KRA. No answer came; we are asking KRA what it has. Held"
+    assert document["waiting"] == {"position": 1, "reason": reason}
     assert status_code(make_waiting_row("unknown"), False) == status_code(make_waiting_row("unknown"), True) == 202
 
 
@@ -131,7 +132,7 @@ def test_a_waiting_document_says_where_it_stands_and_why():
     )
     assert answer_of(make_waiting_row(hold_reason="", rest_reason=""))["waiting"] == {
         "position": None,
-        "reason": "Waiting for its turn to be sent to KRA",
+        "reason": "Waiting for its turn to be sent to KRA.",
     }
 
 

@@ -297,7 +297,7 @@ def test_a_slip_has_no_qr_code_and_no_link_even_if_asked(status):
 def test_an_unknown_sale_is_called_neither_signed_nor_failed(form):
     row = make_waiting_row("unknown", problem={"code": "x", "detail": "KRA refused it"})
     text = form_of(row, form)
-    assert "Sent to KRA, answer not received; being looked up." in text
+    assert "Sent to KRA. No answer came; we are asking KRA what it has." in text
     assert not re.search(r"signed|refused|failed|not accepted", text, re.IGNORECASE)
 
 

@@ -14,7 +14,7 @@ from gateway.lib.clock import from_stamp
 
 _CONTEXT = Context(prec=60, rounding=ROUND_HALF_UP)
 _CENT = Decimal("0.01")
-_MOST_DIGITS = 38  # the widest number of the specifications
+_MOST_DIGITS = 18  # the specifications allow 38, no database column and no real number has them
 _STEPS = {places: Decimal(1).scaleb(-places) for places in range(5)}
 
 encode = msgspec.json.Encoder(decimal_format="number").encode

@@ -35,8 +35,8 @@ _RATE_WORDS = {TaxClass.EXEMPT: "EX", TaxClass.NON_VAT: "Non-VAT"}
 
 _SLIP_SENTENCES = {
     "queued": "Kept; waits for its turn to be sent to KRA.",
-    "sending": "With KRA; its answer has not come yet.",
-    "unknown": f"{UNKNOWN_REASON}.",
+    "sending": "With KRA. Its answer has not come yet.",
+    "unknown": UNKNOWN_REASON,
     "refused": "Not accepted.",
     "cancelled": "Withdrawn before it was sent to KRA.",
 }

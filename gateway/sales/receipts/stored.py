@@ -9,10 +9,10 @@ import msgspec
 
 from gateway.sales.receipts.identifiers import cu_invoice_number, qr_url
 
-UNKNOWN_REASON = "Sent to KRA, answer not received; being looked up"
+UNKNOWN_REASON = "Sent to KRA. No answer came; we are asking KRA what it has."
 WAITING_REASONS = {
-    "queued": "Waiting for its turn to be sent to KRA",
-    "sending": "With KRA; waiting for its answer",
+    "queued": "Waiting for its turn to be sent to KRA.",
+    "sending": "With KRA. Its answer has not come yet.",
     "unknown": UNKNOWN_REASON,
 }
 SIMULATED_UNIT = "SIM"  # so begins the id of every simulated control unit, and of no real one

@@ -1,0 +1,66 @@
+"""Read a request's body before a thread is taken for it: a slow sender must not hold one of Django's few threads."""
+
+import asyncio
+
+import msgspec
+from django.conf import settings
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.api import headers
+from gateway.api.problems import CONTENT_TYPE, document
+
+MOST_SECONDS = 15.0
+
+
+class WholeBodies:
+    """Hands a request on when its body is there, whole and with its length (RFC 9112 §7.1 allows bodies without)."""
+
+    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                body = await self._read(receive)
+        except TimeoutError:
+            await _refuse(scope, send, "too_slow", f"The body did not arrive within {MOST_SECONDS:.0f} seconds.")
+            return
+        if body is None:
+            return  # the caller went away
+        if len(body) > self._most_bytes:
+            await _refuse(scope, send, "too_large", "A request has at most 1 MB.")
+            return
+        kept = [header for header in scope["headers"] if header[0] not in (b"content-length", b"transfer-encoding")]
+        scope = {**scope, "headers": [*kept, (b"content-length", str(len(body)).encode())]}
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def given() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, given, send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        chunks: list[bytes] = []
+        size = 0
+        while size <= self._most_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if not message.get("more_body", False):
+                break
+        return b"".join(chunks)
+
+
+async def _refuse(scope: Scope, send: Send, code: str, detail: str) -> None:
+    sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
+    made = document(code, detail, system_url=settings.SYSTEM_URL, request_id=headers.request_id(sent))
+    body = msgspec.json.encode(made)
+    told = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": made["status"], "headers": [*told, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})

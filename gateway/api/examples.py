@@ -1,0 +1,126 @@
+"""The bodies that the API reference offers to try, and what comes back. They fit what `make demo` sets up."""
+
+from typing import Any
+
+SALE: dict[str, Any] = {
+    "reference": "POS-1",
+    "issued_at": "2026-11-20T09:30:00+03:00",
+    "payment_method": "mobile_money",
+    "lines": [{"item_code": "SUGAR-BROWN-1KG", "quantity": 2, "unit_price": "168.00"}],
+}
+_ITEMS: dict[str, Any] = {
+    "items": [
+        {
+            "code": "JAM-300G",
+            "name": "Mango jam 300 g",
+            "item_class": "5016150900",
+            "tax_type": "B",
+            "packaging_unit": "JR",
+            "quantity_unit": "U",
+            "price": "280.00",
+        }
+    ]
+}
+
+# By operation: the body of a request
+BODIES: dict[str, dict[str, Any]] = {
+    "sync_items": _ITEMS,
+    "sync_items_short": _ITEMS,
+    "activate_device": {},
+    "enter_key": {
+        "key": "0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+        "control_unit": "KRACU0100000001",
+        "machine_code": "WIS01006230",
+        "last_number": 0,
+    },
+    "onboard": {
+        "company": {"pin": "P051000101A", "name": "Baraka Stores Ltd", "email": "owner@example.com"},
+        "branch": {"code": "00", "name": "Head office", "address": "Moi Avenue 12", "city": "Nairobi"},
+        "device": {"serial": "BARAKA-OSCU-1", "device_type": "oscu"},
+        "environment": "sandbox",
+    },
+}
+
+INVOICE: dict[str, Any] = {
+    "id": "034e61f8-8a7e-4b9f-a258-70d6758a0c5f",
+    "reference": "POS-1",
+    "status": "signed",
+    "kind": "sale",
+    "device": "92bc00f9-8fed-4bd5-890a-91dc14ea384c",
+    "environment": "sandbox",
+    "revision": 1,
+    "issued_at": "2026-11-20T06:30:00Z",
+    "accepted_at": "2026-11-20T06:30:02.616433Z",
+    "number": 1,
+    "receipt": {
+        "number": 1,
+        "total_number": 1,
+        "signature": "LEAYX4BVZOWNL5IV",
+        "internal_data": "OX3HIKBBO2A5KQXXKJO24744H4",
+        "signed_at": "2026-11-20T06:30:02Z",
+        "control_unit": "SIMCU0000000001",
+        "machine_code": "SIM00000001",
+        "cu_invoice_number": "SIMCU0000000001/1",
+        "qr_url": "http://127.0.0.1:9000/common/link/etims/receipt/indexEtimsReceiptData"
+        "?Data=P051234567X00LEAYX4BVZOWNL5IV",
+        "recovered": False,
+        "simulated": True,
+        "url": "/receipts/034e61f88a7e4b9fa25870d6758a0c5fd39563b0d0a244695d65ab2d92e54619/",
+    },
+    "totals": {
+        "amount": "336.00",
+        "tax": "46.34",
+        "net": "289.66",
+        "by_tax_type": {"B": {"net": "289.66", "tax": "46.34", "amount": "336.00"}},
+    },
+    "lines": [
+        {
+            "line": 1,
+            "item_code": "SUGAR-BROWN-1KG",
+            "kra_code": "KE2BGU0000004",
+            "item_class": "5016150302",
+            "name": "Brown sugar 1 kg",
+            "product_type": "2",
+            "packaging_unit": "BG",
+            "quantity_unit": "U",
+            "barcode": None,
+            "quantity": "2",
+            "unit_price": "168.00",
+            "supply": "336.00",
+            "discount_rate": "0.00",
+            "discount": "0.00",
+            "tax_type": "B",
+            "net": "289.66",
+            "taxable": "289.66",
+            "tax": "46.34",
+            "total": "336.00",
+        }
+    ],
+    "buyer": {"pin": None, "name": None},
+    "payments": [{"method": "mobile_money", "amount": "336.00"}],
+    "problem": None,
+    "waiting": None,
+}
+WAITING: dict[str, Any] = {
+    **INVOICE,
+    "status": "queued",
+    "number": None,
+    "receipt": None,
+    "waiting": {"position": 1, "reason": "Waiting for its turn to be sent to KRA."},
+}
+REFUSED: dict[str, Any] = {
+    **INVOICE,
+    "status": "refused",
+    "number": None,
+    "receipt": None,
+    "problem": {
+        "code": "refused_by_kra",
+        "detail": "KRA says that a part of the document is missing or written wrongly. Correct it and send it again.",
+        "fields": [],
+        "kra": {"code": "910", "message": "Request parameter error"},
+    },
+}
+WITHDRAWN: dict[str, Any] = {**INVOICE, "status": "cancelled", "number": None, "receipt": None}
+
+# By operation: the document of the answer 200
+ANSWERS: dict[str, dict[str, Any]] = {"list_invoices": {"invoices": [INVOICE], "next": None}}
