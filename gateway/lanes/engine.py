@@ -241,6 +241,8 @@ class Engine:
         )
         if len(batch):
             await self._write(batch, arrivals)
+        else:
+            await asyncio.sleep(0.01)  # only looks that must wait: others shall get their turn
         self._writing = []
         for look in later:
             self._look(look.lane_id, look.resume, look.ends_rest)
