@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import uuid
 from collections.abc import Mapping
@@ -263,5 +264,11 @@ class PostgresStore:
         return await cursor.fetchall() if cursor.description else []
 
 
+# An escaped NUL, not a backslash that happens to stand before u0000
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
 def _json(rows: Any) -> str:
-    return msgspec.json.encode(rows).decode()
+    """The rows as JSON. PostgreSQL keeps no NUL in a text; one in KRA's words must not keep a settlement out."""
+    text = msgspec.json.encode(rows).decode()
+    return _NUL.sub(r"\1", text) if "\\u0000" in text else text

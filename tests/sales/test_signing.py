@@ -22,7 +22,6 @@ from tests.servers import Simulator
 pytestmark = pytest.mark.needs_database
 
 LATE_SECONDS = 2.0
-ON_POSTGRES = not os.environ.get("DATABASE_URL", "").startswith("sqlite")
 
 
 @pytest.fixture(scope="module")
@@ -189,11 +188,6 @@ def test_the_same_unclear_answer_again_and_again_holds_the_lane_for_a_person(sho
     assert messages(shops, counter).count("sales_save") == 4
 
 
-@pytest.mark.xfail(
-    ON_POSTGRES,
-    strict=True,
-    reason="kra: a NUL in KRA's words reaches the settlement and PostgreSQL refuses it: a refusal holds the lane",
-)
 def test_words_of_kra_that_no_database_takes_are_settled_all_the_same(shops: Street, counter: Counter) -> None:
     shops.fault(counter, "sales_save", "result_code", code="910", message="no\x00pe")
     sell(shops, counter, "POS-1")
