@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.gateway import ROOT, Gateway, Shop
+from tests.gateway import ROOT, Gateway
 from tests.servers import Simulator
 
 pytestmark = pytest.mark.needs_database
@@ -48,8 +48,9 @@ def test_a_changed_rate_counts_for_new_sales_and_leaves_signed_invoices_alone(
 
 
 def test_a_sale_worked_out_with_a_rate_that_kra_has_just_changed_is_worked_out_anew_once(
-    shop: Shop, simulator: Simulator
+    own_gateway: Gateway, simulator: Simulator
 ) -> None:
+    shop = own_gateway.onboard(simulator)  # the rates it learns here must not reach other stories
     shop.sell("POS-1")
     simulator.call("POST", "/_sim/settings", {"rates": {"B": 18}})
     answer = shop.sell("POS-2", wait=20)

@@ -91,7 +91,7 @@ def test_a_held_lane_says_why_in_a_sentence_and_what_to_do(vscu: Device) -> None
 def test_a_lane_held_for_its_device_is_to_be_mended_and_released(device: Device) -> None:
     make_queued(device)
     Lane.objects.filter(pk=device.lane_id).update(hold_reason="The device is not active.", held_at=datetime.now(UTC))
-    assert "Mend what it is held for, then release it." in lanes("list", "--held")
+    assert "Mend what it is held for, then: manage.py lanes release" in lanes("list", "--held")
 
 
 def test_the_list_can_be_one_companys(amani: Onboarded, device: Device, vscu: Device) -> None:
