@@ -193,7 +193,7 @@ class PostgresStore:
         for order, intake in enumerate(batch.intakes):
             intakes.setdefault(intake.statement, []).append({**intake.row, "ord": order})
         for statement, rows in intakes.items():
-            for row in await self._rows(connection, statement.postgres, rows):
+            for row in await self._rows(connection, statement.postgres, _json(rows)):
                 kept[row["public_id"]] = row["id"]
                 kept_lanes.add(row["lane_id"])
         await connection.execute(LOCK_LANES, (lanes_of(batch),))
@@ -208,17 +208,17 @@ class PostgresStore:
                 }
                 for s in batch.settles
             ]
-            cursor = await connection.execute(SETTLE_JOBS, {"rows": _json(jobs), "token": self.token})
+            cursor = await connection.execute(SETTLE_JOBS, {"rows": _json_without_nul(jobs), "token": self.token})
             applied = {row["id"] for row in await cursor.fetchall()}
             for statement, rows in effects_by_statement(batch, applied=applied).items():
-                await self._rows(connection, statement.postgres, rows)
+                await self._rows(connection, statement.postgres, _json_without_nul(rows))
         requests = lane_requests(batch, applied=applied, kept_lanes=kept_lanes)
         if not requests:
             return Committed(kept, applied=applied)
         cursor = await connection.execute(
             ADVANCE,
             {
-                "rows": _json([asdict(request) for request in requests]),
+                "rows": _json_without_nul([asdict(request) for request in requests]),
                 "token": self.token,
                 "may_start": batch.may_start,
             },
@@ -238,7 +238,7 @@ class PostgresStore:
                 for row in taken
                 if row["kind"] == kind
             ]
-            for document in await self._rows(connection, self._starts[kind].postgres, rows):
+            for document in await self._rows(connection, self._starts[kind].postgres, _json(rows)):
                 documents[kind, document["id"]] = document
         started = [
             Started(
@@ -258,9 +258,9 @@ class PostgresStore:
         return Committed(kept, started, resting, stalled, applied)
 
     async def _rows(
-        self, connection: psycopg.AsyncConnection[dict[str, Any]], sql: str, rows: list[Row]
+        self, connection: psycopg.AsyncConnection[dict[str, Any]], sql: str, rows: str
     ) -> list[dict[str, Any]]:
-        cursor = await connection.execute(sql, (_json(rows),))
+        cursor = await connection.execute(sql, (rows,))
         return await cursor.fetchall() if cursor.description else []
 
 
@@ -269,6 +269,10 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def _json(rows: Any) -> str:
-    """The rows as JSON. PostgreSQL keeps no NUL in a text; one in KRA's words must not keep a settlement out."""
-    text = msgspec.json.encode(rows).decode()
+    return msgspec.json.encode(rows).decode()
+
+
+def _json_without_nul(rows: Any) -> str:
+    """PostgreSQL keeps no NUL in a text. One of KRA must not keep a settlement out; one of a caller is refused."""
+    text = _json(rows)
     return _NUL.sub(r"\1", text) if "\\u0000" in text else text
