@@ -9,11 +9,7 @@ from typing import Any
 
 from django.db.models import F
 
-from gateway.tenants.models import ApiKey, Company, OperatorKey, Role
-
-READERS = frozenset(Role)
-SELLERS = frozenset({Role.OWNER, Role.MANAGER, Role.CASHIER})
-MANAGERS = frozenset({Role.OWNER, Role.MANAGER})
+from gateway.tenants.models import ApiKey, Company, OperatorKey, OperatorRole, Role
 
 # The columns `principal_from_row` reads, as paths from ApiKey; the hot routes select the same with their own statement.
 PRINCIPAL_COLUMNS = {
@@ -55,6 +51,7 @@ class Operator:
     """One of the integrator's staff; `email` names them in the journal."""
 
     email: str
+    role: OperatorRole
 
     @property
     def actor(self) -> str:
@@ -103,7 +100,9 @@ def find_operator(digest: str, *, now: datetime) -> Operator | None:
     key = OperatorKey.objects.select_related("user").filter(digest=digest, revoked_at=None).first()
     if key is None or (key.expires_at is not None and key.expires_at <= now):
         return None
-    return Operator(email=key.user.email) if key.user.is_active and key.user.is_staff else None
+    if not (key.user.is_active and key.user.is_staff):
+        return None
+    return Operator(email=key.user.email, role=OperatorRole(key.role))
 
 
 def _uuid(value: uuid.UUID | str) -> uuid.UUID:

@@ -9,15 +9,15 @@ from django.utils import timezone
 from ninja import Router, Schema, Status
 from pydantic import Field, StringConstraints
 
-from gateway.api.auth import MANAGERS, READERS
 from gateway.api.errors import answer_problem
 from gateway.api.problems import KraAnswer, Problem
-from gateway.api.request import ApiRequest, active_company, must_be
+from gateway.api.request import ApiRequest, active_company, must
 from gateway.api.shapes import Body, Serial
 from gateway.catalog.reference import activate_and_fetch, has_reference_data
 from gateway.devices.models import Device
 from gateway.devices.queries import find_device, last_message
 from gateway.devices.services import enter_key
+from gateway.tenants.rights import Right
 
 router = Router(tags=["devices"])
 
@@ -114,7 +114,7 @@ def activate(request: ApiRequest, body: ActivateIn) -> Status[dict[str, Any]] | 
     200: active. 202: sent, and KRA's answer is not here yet, or was lost (see `problem`). 422: KRA refused it.
     503: nothing was sent.
     """
-    must_be(request.auth, MANAGERS)
+    must(request.auth, Right.MANAGE_DEVICES)
     active_company(request.auth)
     device = find_device(request.auth.company_id, request.auth.environment, body.device, only=request.auth.device)
     device = activate_and_fetch(device=device, now=timezone.now(), actor=request.auth.actor, again=body.again)
@@ -131,7 +131,7 @@ def activate(request: ApiRequest, body: ActivateIn) -> Status[dict[str, Any]] | 
 @router.get("/device/{device}/status/", response=DeviceOut, operation_id="get_device", summary="How a device stands")
 def status(request: ApiRequest, device: str) -> dict[str, Any]:
     """How a device stands; `device` is its id or serial."""
-    must_be(request.auth, READERS)
+    must(request.auth, Right.READ)
     return device_out(find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device))
 
 
@@ -141,7 +141,7 @@ def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
 
     The branch's numbers go on after `last_number`. KRA is not asked; the first document shows whether the key is right.
     """
-    must_be(request.auth, MANAGERS)
+    must(request.auth, Right.MANAGE_DEVICES)
     active_company(request.auth)
     found = find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device)
     return device_out(

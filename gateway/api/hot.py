@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api import headers
-from gateway.api.auth import READERS, SELLERS, Principal, digest_of, key_in, principal_from_row
+from gateway.api.auth import Principal, digest_of, key_in, principal_from_row
 from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
 from gateway.devices.queries import WrongProfile
@@ -37,6 +37,7 @@ from gateway.sales.services import (
     ReferenceReused,
     Till,
 )
+from gateway.tenants.rights import Right, may
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class Hot:
 
     async def post_sale(self, request: Request, kind: str | None) -> Response:
         principal = await self._principal(request)
-        if principal.role not in SELLERS:
+        if not may(principal.role, Right.SELL):
             raise Problem("role_not_allowed", f"A key with the role {principal.role} may not post sales.")
         body = await _body(request)
         caller = _caller(principal)
@@ -149,7 +150,7 @@ class Hot:
 
     async def get_status(self, request: Request) -> Response:
         principal = await self._principal(request)
-        if principal.role not in READERS:
+        if not may(principal.role, Right.READ):
             raise Problem("role_not_allowed", f"A key with the role {principal.role} may not read invoices.")
         try:
             public_id = uuid.UUID(request.path_params["id"])

@@ -8,15 +8,15 @@ from ninja import Query, Router, Schema
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from gateway.api.auth import READERS
 from gateway.api.problems import field, invalid
-from gateway.api.request import ApiRequest, must_be
+from gateway.api.request import ApiRequest, must
 from gateway.api.shapes import ItemCode, Serial, plain_line
 from gateway.devices.queries import find_device
 from gateway.lib.clock import NAIROBI
 from gateway.lib.spelling import no_such_field
 from gateway.sales.answers import answer
 from gateway.sales.queries import Filter, list_invoices
+from gateway.tenants.rights import Right
 
 router = Router(tags=["invoices"])
 _YEARS = range(2000, 2101)
@@ -73,7 +73,7 @@ class InvoicesOut(Schema):
 def invoices(request: ApiRequest, wanted: Query[InvoicesIn]) -> dict[str, Any]:
     """A company's invoices, newest first. Pages neither repeat nor skip an invoice while new ones arrive."""
     principal = request.auth
-    must_be(principal, READERS)
+    must(principal, Right.READ)
     _no_others(request)
     device_id = None
     if wanted.device is not None or principal.device is not None:

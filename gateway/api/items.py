@@ -7,9 +7,8 @@ from django.utils import timezone
 from ninja import Router, Schema
 from pydantic import Field
 
-from gateway.api.auth import MANAGERS
 from gateway.api.headers import wait_seconds
-from gateway.api.request import ApiRequest, active_company, must_be
+from gateway.api.request import ApiRequest, active_company, must
 from gateway.api.shapes import (
     Amount,
     Barcode,
@@ -29,6 +28,7 @@ from gateway.devices.models import Device
 from gateway.devices.queries import find_device
 from gateway.devices.services import DeviceNotReady
 from gateway.tenants.models import Company
+from gateway.tenants.rights import Right
 
 router = Router(tags=["items"])
 MOST_ROWS = 1000
@@ -99,7 +99,7 @@ def sync(request: ApiRequest, body: ItemsIn) -> dict[str, Any]:
     items again is harmless. The header `Prefer: wait=N` (0 to 55 seconds, 10 when left out) says how long to wait for
     KRA; what still waits then is registered later by itself, in order.
     """
-    must_be(request.auth, MANAGERS)
+    must(request.auth, Right.MANAGE_ITEMS)
     company = active_company(request.auth)
     _have_lists(company, request, body.device)
     synced = sync_items(

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from gateway.api.devices import BranchOut, DeviceOut, device_out
-from gateway.api.request import OnboardRequest, operator_key
+from gateway.api.request import OnboardRequest, must, operator_key
 from gateway.api.shapes import (
     Address,
     Body,
@@ -31,6 +31,7 @@ from gateway.api.shapes import (
 from gateway.catalog.reference import activate_and_fetch
 from gateway.devices.models import Device
 from gateway.devices.onboarding import Application, Onboarded, Owner, onboard
+from gateway.tenants.rights import Right
 
 router = Router(tags=["onboarding"])
 
@@ -122,6 +123,7 @@ def onboard_company(request: OnboardRequest, body: OnboardIn) -> Status[dict[str
     The key is shown in this answer and never again. Should KRA refuse the activation the company is kept all the same:
     `device.problem` and the checklist say what to do, `POST /api/device/init/` tries again.
     """
+    must(request.auth, Right.ONBOARD)
     made = onboard(_application(body), actor=request.auth.actor)
     device = activate_and_fetch(device=made.device, now=timezone.now(), actor=request.auth.actor)
     return Status(201, _out(made, device))

@@ -72,7 +72,7 @@ PROBLEMS: dict[str, Kind] = {
     "role_not_allowed": Kind(
         403,
         "This key's role may not do this",
-        "Use a key with a role that may: owners and managers change devices and items, cashiers sell, all may read.",
+        "Use a key with a role that may; `detail` names them. All may read, tills sell with the role cashier.",
     ),
     "company_not_active": Kind(
         403,

@@ -6,7 +6,8 @@ from django.utils import timezone
 
 from gateway.api.auth import Operator, Principal, digest_of, find_operator, find_principal, key_in
 from gateway.api.problems import Problem
-from gateway.tenants.models import Company, Role
+from gateway.tenants.models import Company, OperatorRole
+from gateway.tenants.rights import RIGHTS, Right, may
 
 
 class ApiRequest(HttpRequest):
@@ -21,7 +22,7 @@ class OnboardRequest(HttpRequest):
     auth: Operator
 
 
-ANYBODY = Operator(email="open onboarding")
+ANYBODY = Operator(email="open onboarding", role=OperatorRole.SUPPORT)
 
 
 def company_key(request: HttpRequest) -> Principal:
@@ -49,11 +50,15 @@ def operator_key(request: HttpRequest) -> Operator:
     raise _unknown()
 
 
-def must_be(principal: Principal, roles: frozenset[Role]) -> None:
-    """Raises Problem 403 when the key's role is none of these."""
-    if principal.role not in roles:
-        allowed = ", ".join(sorted(roles))
-        raise Problem("role_not_allowed", f"The key has the role {principal.role}; this needs one of: {allowed}.")
+def must(caller: Principal | Operator, right: Right) -> None:
+    """Raises Problem 403 when the caller's role does not have the right; the detail names the roles that have it."""
+    if may(caller.role, right):
+        return
+    roles, staff = RIGHTS[right].roles, RIGHTS[right].operators
+    if isinstance(caller, Principal) and not roles:
+        raise Problem("operator_needed", "This key belongs to a company; this needs an operator key.")
+    allowed = ", ".join(sorted(roles if isinstance(caller, Principal) else staff)) or "a key of the company itself"
+    raise Problem("role_not_allowed", f"The key has the role {caller.role}; this needs one of: {allowed}.")
 
 
 def active_company(principal: Principal) -> Company:

@@ -8,14 +8,14 @@ from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 from ninja import Router
 
-from gateway.api.auth import SELLERS
 from gateway.api.examples import INVOICE, REFUSED, WAITING, WITHDRAWN
 from gateway.api.problems import Problem
-from gateway.api.request import ApiRequest, active_company, must_be
+from gateway.api.request import ApiRequest, active_company, must
 from gateway.sales.actions import InvoiceUnknown, NotRefused, TooLate, cancel_invoice, retry_invoice
 from gateway.sales.answers import answer, status_code
 from gateway.sales.models import Invoice
 from gateway.sales.queries import Filter, list_invoices
+from gateway.tenants.rights import Right
 
 router = Router(tags=["sales"])
 
@@ -59,7 +59,7 @@ def retry(request: ApiRequest, id: str) -> HttpResponse:
     To change what it says, post it again under its reference instead.
     """
     principal = request.auth
-    must_be(principal, SELLERS)
+    must(principal, Right.SELL)
     active_company(principal)
     try:
         return _answer(request, _act(retry_invoice, request, id))
@@ -77,7 +77,7 @@ def retry(request: ApiRequest, id: str) -> HttpResponse:
 )
 def cancel(request: ApiRequest, id: str) -> HttpResponse:
     """Withdraw a document before its turn; nothing of it goes to KRA, and its reference is used up."""
-    must_be(request.auth, SELLERS)
+    must(request.auth, Right.SELL)
     try:
         return _answer(request, _act(cancel_invoice, request, id))
     except TooLate as error:

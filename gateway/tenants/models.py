@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 
@@ -94,13 +95,25 @@ class Branch(models.Model):
 
 
 class Role(models.TextChoices):
-    """What a person or a key may do in one company."""
+    """What a person or a key is in one company; what that allows is in `tenants.rights`."""
 
     OWNER = "owner", "Owner"
     MANAGER = "manager", "Manager"
     ACCOUNTANT = "accountant", "Accountant"
     CASHIER = "cashier", "Cashier"
     VIEWER = "viewer", "Viewer"
+    REVENUE_OFFICER = "revenue_officer", "Revenue officer"  # KRA's, to look for a limited time
+
+
+class OperatorRole(models.TextChoices):
+    """What one of the integrator's or a reseller's own staff is; what that allows is in `tenants.rights`."""
+
+    ADMIN = "admin", "Admin"
+    SUPPORT = "support", "Support"
+    READ_ONLY = "read_only", "Read only"
+
+
+_OFFICERS_LEAVE = ~Q(role=Role.REVENUE_OFFICER) | Q(expires_at__isnull=False)
 
 
 class Member(models.Model):
@@ -108,10 +121,14 @@ class Member(models.Model):
 
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     company = models.ForeignKey(Company, models.CASCADE, related_name="members")
-    role = models.CharField(max_length=10, choices=Role.choices)
+    role = models.CharField(max_length=20, choices=Role.choices)
+    expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "company"], name="member_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "company"], name="member_once"),
+            models.CheckConstraint(condition=_OFFICERS_LEAVE, name="member_officer_leaves"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} as {self.role}"
@@ -124,13 +141,16 @@ class ApiKey(models.Model):
     environment = models.CharField(max_length=10, choices=Environment.choices)
     prefix = models.CharField(max_length=16, unique=True)  # the readable start, for people to tell keys apart
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the whole key, hex
-    role = models.CharField(max_length=10, choices=Role.choices, default=Role.CASHIER)
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.CASHIER)
     device = models.UUIDField(null=True, blank=True)  # public id of the only device it may use
     name = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=_OFFICERS_LEAVE, name="api_key_officer_leaves")]
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
@@ -142,6 +162,7 @@ class OperatorKey(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="operator_keys")
     prefix = models.CharField(max_length=16, unique=True)  # the readable start, for people to tell keys apart
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the whole key, hex
+    role = models.CharField(max_length=20, choices=OperatorRole.choices, default=OperatorRole.ADMIN)
     name = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True, blank=True)

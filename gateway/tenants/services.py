@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from gateway.tenants.models import ApiKey, Branch, Company, Environment, Member, OperatorKey, Role, User
+from gateway.tenants.models import ApiKey, Branch, Company, Environment, Member, OperatorKey, OperatorRole, Role, User
 from gateway.tenants.vault import make_data_key
 
 PREFIX_LENGTH = 16  # what is kept of a key in the clear
@@ -45,11 +45,21 @@ def add_branch(company: Company, *, code: str, name: str = "", address: str = ""
     )[0]
 
 
-def add_member(company: Company, *, email: str, name: str, role: Role, password: str | None = None) -> Member:
+def add_member(
+    company: Company,
+    *,
+    email: str,
+    name: str,
+    role: Role,
+    password: str | None = None,
+    expires_at: datetime | None = None,
+) -> Member:
     """Give a person a place in the company. A known e-mail address keeps its person, name and password."""
     email = User.objects.normalize_email(email).lower()
     user = User.objects.filter(email=email).first() or User.objects.create_user(email, password, name=name)
-    return Member.objects.get_or_create(user=user, company=company, defaults={"role": role})[0]
+    return Member.objects.get_or_create(user=user, company=company, defaults={"role": role, "expires_at": expires_at})[
+        0
+    ]
 
 
 def make_api_key(
@@ -77,7 +87,9 @@ def make_api_key(
 
 
 @transaction.atomic
-def make_operator_key(*, email: str, name: str = "", expires_at: datetime | None = None) -> tuple[OperatorKey, str]:
+def make_operator_key(
+    *, email: str, role: OperatorRole = OperatorRole.ADMIN, name: str = "", expires_at: datetime | None = None
+) -> tuple[OperatorKey, str]:
     """A new key of one of the integrator's own staff, and its text; the person is made, or made staff, if need be."""
     email = User.objects.normalize_email(email).lower()
     user = User.objects.filter(email=email).first()
@@ -88,7 +100,7 @@ def make_operator_key(*, email: str, name: str = "", expires_at: datetime | None
         user.save(update_fields=["is_staff"])
     text = _new_key(_OPERATOR_MARK)
     key = OperatorKey.objects.create(
-        user=user, name=name, expires_at=expires_at, prefix=text[:PREFIX_LENGTH], digest=_digest(text)
+        user=user, role=role, name=name, expires_at=expires_at, prefix=text[:PREFIX_LENGTH], digest=_digest(text)
     )
     return key, text
 

@@ -112,6 +112,14 @@ def test_a_companys_key_onboards_nobody() -> None:
     problem(owner.post(PATH, AMANI), 403, "operator_needed")
 
 
+def test_staff_who_only_look_do_not_onboard(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("create_operator_key", "looker@integrator.example", role="read_only")
+    looker = Caller(capsys.readouterr().out.strip())
+    told = problem(looker.post(PATH, AMANI), 403, "role_not_allowed")["detail"]
+    assert told == "The key has the role read_only; this needs one of: admin, support."
+    assert not Company.objects.exists()
+
+
 def test_an_operators_key_stops_with_its_revocation_and_its_person(operator: Caller) -> None:
     OperatorKey.objects.update(revoked_at="2026-01-01T00:00Z")
     problem(operator.post(PATH, AMANI), 401, "key_unknown")

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.utils import timezone
 
+from gateway.tenants.models import OperatorRole
 from gateway.tenants.services import make_operator_key
 
 
@@ -17,10 +18,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
+        parser.add_argument("--role", choices=OperatorRole.values, default=OperatorRole.ADMIN.value)
         parser.add_argument("--name", default="", help="what the key is for")
         parser.add_argument("--days", type=int, help="how long it is good; without end when left out")
 
-    def handle(self, *, email: str, name: str, days: int | None, **options: Any) -> None:
+    def handle(self, *, email: str, role: str, name: str, days: int | None, **options: Any) -> None:
         try:
             validate_email(email)
         except ValidationError as error:
@@ -28,6 +30,6 @@ class Command(BaseCommand):
         if days is not None and days < 1:
             raise CommandError("--days must be 1 or more")
         expires_at = None if days is None else timezone.now() + timedelta(days=days)
-        _, text = make_operator_key(email=email, name=name[:60], expires_at=expires_at)
+        _, text = make_operator_key(email=email, role=OperatorRole(role), name=name[:60], expires_at=expires_at)
         self.stderr.write("This key is shown once. Send it as: Authorization: Token <key>")
         self.stdout.write(text)
