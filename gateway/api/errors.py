@@ -16,8 +16,8 @@ from gateway.catalog.services import ItemInFlight, RowsRefused
 from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
 from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
 from gateway.kra.errors import KraError, plain
+from gateway.lib.cursor import BadCursor
 from gateway.lib.spelling import no_such_field
-from gateway.sales.queries import BadCursor
 from gateway.tenants.services import PinTaken
 
 RETRY_SECONDS = 10

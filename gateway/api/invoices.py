@@ -5,15 +5,14 @@ from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from ninja import Query, Router, Schema
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from gateway.api.problems import field, invalid
+from gateway.api.lists import Cursor, Limit, only_these
 from gateway.api.request import ApiRequest, must
-from gateway.api.shapes import ItemCode, Serial, plain_line
+from gateway.api.shapes import ItemCode, Serial
 from gateway.devices.queries import find_device
 from gateway.lib.clock import NAIROBI
-from gateway.lib.spelling import no_such_field
 from gateway.sales.answers import answer
 from gateway.sales.queries import Filter, list_invoices
 from gateway.tenants.rights import Right
@@ -56,10 +55,8 @@ class InvoicesIn(Schema):
     reference: ItemCode | None = Field(None, description="Your own number of the document, exactly.")
     issued_from: From | None = Field(None, description="A day in Kenya, or a moment; included.")
     issued_to: To | None = Field(None, description="A day in Kenya, which is included, or a moment, which is not.")
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str, StringConstraints(max_length=100), AfterValidator(plain_line)] | None = Field(
-        None, description="The value of `next` from the page before."
-    )
+    limit: Limit = 50
+    cursor: Cursor = None
 
 
 class InvoicesOut(Schema):
@@ -74,7 +71,7 @@ def invoices(request: ApiRequest, wanted: Query[InvoicesIn]) -> dict[str, Any]:
     """A company's invoices, newest first. Pages neither repeat nor skip an invoice while new ones arrive."""
     principal = request.auth
     must(principal, Right.READ)
-    _no_others(request)
+    only_these(request, InvoicesIn)
     device_id = None
     if wanted.device is not None or principal.device is not None:
         named = wanted.device or str(principal.device)
@@ -96,9 +93,3 @@ def invoices(request: ApiRequest, wanted: Query[InvoicesIn]) -> dict[str, Any]:
     secret = settings.SECRET_KEY.encode()
     shown = [answer(row, system_url=settings.SYSTEM_URL, secret=secret) for row in page.rows]
     return {"invoices": shown, "next": page.next}
-
-
-def _no_others(request: ApiRequest) -> None:
-    """A misspelt filter must not show everything: raises Problem 422 for parameters that we do not know."""
-    if unknown := sorted(request.GET.keys() - InvoicesIn.model_fields.keys()):
-        raise invalid(field(name, "unknown_field", no_such_field(name, InvoicesIn.model_fields)) for name in unknown)

@@ -14,7 +14,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
-from gateway.api import devices, invoices, items, onboarding, transactions
+from gateway.api import classifications, codes, devices, invoices, items, onboarding, transactions
 from gateway.api.errors import answer_error, answer_problem, request_id
 from gateway.api.problems import CONTENT_TYPE, Problem
 from gateway.api.request import company_key
@@ -51,6 +51,8 @@ for prefix, router in {
     "onboarding": onboarding.router,
     "devices": devices.router,
     "items": items.router,
+    "classifications": classifications.router,
+    "codes": codes.router,
     "invoices": invoices.router,
     "transactions": transactions.router,
 }.items():

@@ -16,6 +16,8 @@ _TAGS = [
     {"name": "sales", "description": "Post a sale, get a signed receipt."},
     {"name": "invoices", "description": "Read what was posted."},
     {"name": "items", "description": "What a company sells, registered at KRA."},
+    {"name": "classifications", "description": "KRA's item classification."},
+    {"name": "codes", "description": "KRA's code tables."},
     {"name": "devices", "description": "Control units and their activation."},
     {"name": "onboarding", "description": "A taxpayer's first day."},
     {"name": "operation", "description": "Whether the gateway is well."},

@@ -1,8 +1,5 @@
 """Reading a company's invoices, newest first."""
 
-import base64
-import binascii
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +9,7 @@ from django.db.models import Count, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from gateway.lanes.models import Job, Lane
+from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.sales.models import Invoice
 
 _JOB_KIND = "invoice"
@@ -44,10 +42,6 @@ _COLUMNS = (
 )
 
 
-class BadCursor(Exception):
-    """The text is no cursor that a page of this company's list has given."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which invoices; None does not filter. `issued_from` is included, `issued_before` is not."""
@@ -74,7 +68,7 @@ def list_invoices(company_id: int, environment: str, wanted: Filter, *, limit: i
     """
     invoices = Invoice.objects.filter(company_id=company_id, environment=environment)
     if cursor is not None:
-        before = invoices.filter(public_id=_read_cursor(cursor)).values_list("id", flat=True).first()
+        before = invoices.filter(public_id=read_cursor(cursor)).values_list("id", flat=True).first()
         if before is None:
             raise BadCursor(cursor)
         invoices = invoices.filter(id__lt=before)
@@ -83,7 +77,7 @@ def list_invoices(company_id: int, environment: str, wanted: Filter, *, limit: i
         .order_by("-id")
         .values(*_COLUMNS, device_public_id=F("device__public_id"))[: limit + 1]
     )
-    following = _write_cursor(rows[limit - 1]["public_id"]) if len(rows) > limit else None
+    following = write_cursor(rows[limit - 1]["public_id"]) if len(rows) > limit else None
     return Page(_with_positions(rows[:limit]), following)
 
 
@@ -115,14 +109,3 @@ def _with_positions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in waiting.values():
             row["reason"] = reasons[row["lane_id"]] or None
     return list(rows)
-
-
-def _write_cursor(public_id: uuid.UUID) -> str:
-    return base64.urlsafe_b64encode(public_id.bytes).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(bytes=base64.b64decode(cursor.encode("ascii") + b"==", altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
-        raise BadCursor(cursor) from None

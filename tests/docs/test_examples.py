@@ -15,6 +15,7 @@ PAGES = [
     "docs/tutorial/first-receipt.md",
     "docs/how-to/post-a-sale.md",
     "docs/how-to/register-items.md",
+    "docs/how-to/choose-item-classes.md",
     "docs/how-to/read-errors.md",
     "docs/how-to/use-the-simulator.md",
     "docs/how-to/bring-up-oscu-device.md",
