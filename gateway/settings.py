@@ -192,6 +192,9 @@ RETENTION_KEY_DAYS = env.int("RETENTION_KEY_DAYS", default=90)  # expired keys s
 if min(RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS) < 1:
     raise ImproperlyConfigured("RETENTION_ATTEMPT_DAYS and RETENTION_KEY_DAYS must be 1 or more.")
 
+# The journal: where each day's signed anchor is mailed to, best a box that nobody of this installation can delete from
+ANCHOR_EMAIL = env.str("ANCHOR_EMAIL", default="")
+
 # Mail: alerts to the people in ADMINS; without EMAIL_HOST mail is written to standard output
 COMPANY_NAME = env.str("COMPANY_NAME", default="Revpay Connect")  # who runs this installation
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@localhost")  # sender, and whom customers may ask

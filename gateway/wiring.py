@@ -10,6 +10,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 from structlog.contextvars import bind_contextvars
 
+from gateway.audit.chain import anchor_journal, seal_journal
 from gateway.catalog import registration
 from gateway.catalog.refresh import refresh_reference_data
 from gateway.catalog.shelf import Shelf
@@ -41,7 +42,9 @@ Work = Callable[[], object]
 # When what is done, Nairobi time; `ops.scheduler` or Celery (`ops.tasks`, `ops.beat`) sees to it
 SCHEDULE: list[tuple[When, Work]] = [
     (every(minutes=1), retry_sales_invoice),
+    (every(minutes=1), seal_journal),
     (every(minutes=15), sync_device_status),
+    (daily(at="00:05"), anchor_journal),
     (daily(at="00:30"), refresh_reference_data),
     (daily(at="01:00"), generate_daily_report),
     (daily(at="01:30"), generate_compliance_reports),

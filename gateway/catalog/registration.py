@@ -64,16 +64,16 @@ WITH refused AS (
     FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE i.id = r.id
     RETURNING i.company_id, i.environment, i.public_id, i.code, i.problem
 )
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-SELECT gen_random_uuid(), company_id, environment, 'item.refused', public_id, '',
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'item.refused', 'warning', public_id, '',
     jsonb_build_object('code', code, 'problem', problem), now()
 FROM refused
 """,
     sqlite=(
         "UPDATE catalog_item SET status = 'refused', problem = :problem WHERE id = :id RETURNING id",
         """
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-SELECT lower(hex(randomblob(16))), company_id, environment, 'item.refused', public_id, '',
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+SELECT lower(hex(randomblob(16))), company_id, environment, 'item.refused', 'warning', public_id, '',
     json_object('code', code, 'problem', json(problem)), strftime('%Y-%m-%d %H:%M:%f000', 'now')
 FROM catalog_item WHERE id = :id
 """,

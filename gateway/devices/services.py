@@ -13,6 +13,7 @@ answer; a crash between 1 and 3 is a lost answer.
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from django.db import IntegrityError, transaction
@@ -398,7 +399,7 @@ def _add_attempt(device: Device, exchange: Exchange, *, outcome: str, code: str,
     )
 
 
-def _record(device: Device, name: str, actor: str, **data: object) -> None:
+def _record(device: Device, name: str, actor: str, **data: Any) -> None:
     record(device.company, name, subject=device.public_id, environment=device.environment, actor=actor, **data)
 
 

@@ -9,14 +9,18 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 _VERSION = b"\x01"
 _ID_BYTES = 8
 _NONCE_BYTES = 12
 _HEADER_BYTES = len(_VERSION) + _ID_BYTES
+_SIGNING = b"revpay connect: journal, version 1"  # HKDF's info (RFC 5869): a key for this use and no other
 
 
 class SealBroken(Exception):
@@ -84,10 +88,45 @@ class KeyRing:
 
     def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
         """The data key. Raises UnknownKey when its master key is not on the ring, SealBroken when it was changed."""
-        wrapped_by = _key_id_of(wrapped)
-        if wrapped_by not in self._by_id:
-            raise UnknownKey(wrapped_by.hex())
-        return open_sealed(self._by_id[wrapped_by], wrapped, aad)
+        master = _key_id_of(wrapped)
+        if master not in self._by_id:
+            raise UnknownKey(master.hex())
+        return open_sealed(self._by_id[master], wrapped, aad)
+
+    def is_newest(self, wrapped: bytes) -> bool:
+        """Whether the newest master key wrapped this."""
+        return _key_id_of(wrapped) == key_id(self._newest)
+
+    def ids(self) -> list[str]:
+        """The ids (hex) of the master keys, newest first."""
+        return [known.hex() for known in self._by_id]
+
+    def sign(self, message: bytes) -> bytes:
+        """The Ed25519 signature (RFC 8032, 64 bytes) of a message, by a key that comes from the newest master key."""
+        return _signing_key(self._newest).sign(message)
+
+    def public_keys(self) -> list[str]:
+        """The public halves (hex) of the signing keys of all master keys, newest first."""
+        return [_signing_key(key).public_key().public_bytes_raw().hex() for key in self._by_id.values()]
+
+
+def is_signed(message: bytes, *, public_key: str, signature: str) -> bool:
+    """Whether this is the owner of the public key's signature of the message; both as hex."""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(signature), message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def wrapped_by(wrapped: bytes) -> str:
+    """The id (hex) of the key that sealed a record. Raises SealBroken for what is no record."""
+    return _key_id_of(wrapped).hex()
+
+
+def _signing_key(master_key: bytes) -> Ed25519PrivateKey:
+    seed = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_SIGNING).derive(master_key)
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def _cipher(key: bytes) -> AESGCM:

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gateway.lib.origin import Origin, came_from
+
 MASK = "***"
 
 _NAMES = (
@@ -66,7 +68,7 @@ def formatter(*, as_json: bool) -> logging.Formatter:
 
 
 class RequestIds:
-    """Gives every HTTP request its id before anybody sees it, and puts it on every log line of the request.
+    """Gives every HTTP request its id before anybody sees it, and puts it on every log line and event of the request.
 
     The caller's own `X-Request-Id` is taken when it is 1 to 64 plain characters.
     """
@@ -83,7 +85,9 @@ class RequestIds:
             sent = uuid.uuid4().hex.encode()
             kept = [header for header in scope["headers"] if header[0] != b"x-request-id"]
             scope = {**scope, "headers": [*kept, (b"x-request-id", sent)]}
-        with bound_contextvars(request_id=sent.decode()):
+        address = scope["client"][0] if scope.get("client") else ""
+        asked = Origin(address=address[:45], request_id=sent.decode())
+        with bound_contextvars(request_id=asked.request_id), came_from(asked):
             await self._app(scope, receive, send)
 
 

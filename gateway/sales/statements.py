@@ -8,8 +8,8 @@ or right after it, and only if the change was made; so repeating a statement cha
 from gateway.lanes.store import Statement
 
 _EVENT_SQLITE = """
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-SELECT lower(hex(randomblob(16))), company_id, environment, '{name}', public_id, '', {data},
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+SELECT lower(hex(randomblob(16))), company_id, environment, '{name}', '{severity}', public_id, '', {data},
     strftime('%Y-%m-%d %H:%M:%f000', 'now')
 FROM sales_invoice WHERE id = :id
 """
@@ -70,9 +70,9 @@ INSERT INTO sales_contact (invoice_id, phone, email)
 SELECT id, COALESCE(:phone, ''), COALESCE(:email, '') FROM sales_invoice
 WHERE public_id = :public_id AND (COALESCE(:phone, '') <> '' OR COALESCE(:email, '') <> '')
 """,
-        _EVENT_SQLITE.format(name="invoice.accepted", data="json_object('reference', reference)").replace(
-            "id = :id", "public_id = :public_id"
-        ),
+        _EVENT_SQLITE.format(
+            name="invoice.accepted", severity="info", data="json_object('reference', reference)"
+        ).replace("id = :id", "public_id = :public_id"),
     ),
 )
 
@@ -141,6 +141,7 @@ WHERE id = :id AND tag = :tag AND status <> 'signed' RETURNING id
 """,
         _EVENT_SQLITE.format(
             name="invoice.signed",
+            severity="info",
             data="json_object('reference', reference, 'number', number, "
             "'recovered', json(CASE WHEN recovered THEN 'true' ELSE 'false' END))",
         ),
@@ -157,8 +158,8 @@ WITH refused AS (
     WHERE i.id = r.id AND i.status IN ('sending', 'unknown')
     RETURNING i.company_id, i.environment, i.public_id, i.reference, i.problem
 )
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-SELECT gen_random_uuid(), company_id, environment, 'invoice.refused', public_id, '',
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'invoice.refused', 'warning', public_id, '',
     jsonb_build_object('reference', reference, 'problem', problem), now()
 FROM refused
 """,
@@ -169,7 +170,9 @@ UPDATE sales_invoice SET status = 'refused', number = NULL, unanswered_at = NULL
 WHERE id = :id AND status IN ('sending', 'unknown') RETURNING id
 """,
         _EVENT_SQLITE.format(
-            name="invoice.refused", data="json_object('reference', reference, 'problem', json(problem))"
+            name="invoice.refused",
+            severity="warning",
+            data="json_object('reference', reference, 'problem', json(problem))",
         ),
     ),
 )
@@ -188,8 +191,8 @@ WITH rows AS (
     WHERE i.id = r.id AND i.status IN ('sending', 'unknown')
     RETURNING i.company_id, i.environment, i.public_id, i.reference, i.number, old.status AS before
 )
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-SELECT gen_random_uuid(), company_id, environment, 'invoice.unknown', public_id, '',
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'invoice.unknown', 'warning', public_id, '',
     jsonb_build_object('reference', reference, 'number', number), now()
 FROM doubted WHERE before <> 'unknown'
 """,
@@ -199,7 +202,7 @@ UPDATE sales_invoice SET unanswered_at = :unanswered_at, problem = :problem
 WHERE id = :id AND status IN ('sending', 'unknown') RETURNING id
 """,
         _EVENT_SQLITE.format(
-            name="invoice.unknown", data="json_object('reference', reference, 'number', number)"
+            name="invoice.unknown", severity="warning", data="json_object('reference', reference, 'number', number)"
         ).replace("id = :id", "id = :id AND status = 'sending'"),
         "UPDATE sales_invoice SET status = 'unknown' WHERE id = :id AND status = 'sending'",
     ),
@@ -233,8 +236,8 @@ WITH rows AS (
     SELECT lane_id, number, tag, document, now() FROM rows ORDER BY lane_id, number
     ON CONFLICT (lane_id, number) DO NOTHING RETURNING lane_id, number
 )
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-SELECT gen_random_uuid(), company_id, environment, 'lane.drifted', subject, '',
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'lane.drifted', 'warning', subject, '',
     jsonb_build_object('number', number), now()
 FROM rows JOIN found USING (lane_id, number)
 """,
@@ -245,8 +248,8 @@ VALUES (:lane_id, :number, :tag, :document, strftime('%Y-%m-%d %H:%M:%f000', 'no
 ON CONFLICT (lane_id, number) DO NOTHING RETURNING id
 """,
         """
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.drifted', :subject, '',
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.drifted', 'warning', :subject, '',
     json_object('number', :number), strftime('%Y-%m-%d %H:%M:%f000', 'now'))
 """,
     ),
@@ -271,14 +274,15 @@ UPDATE sales_found SET adopted_by_id = :id WHERE lane_id = :lane_id AND number =
 TELL_HELD = Statement(
     name="tell_held",
     postgres="""
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-SELECT gen_random_uuid(), company_id, environment, 'lane.held', subject, '', jsonb_build_object('reason', reason), now()
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+SELECT gen_random_uuid(), company_id, environment, 'lane.held', 'warning', subject, '',
+    jsonb_build_object('reason', reason), now()
 FROM jsonb_to_recordset(%s::jsonb) AS r(company_id bigint, environment text, subject uuid, reason text)
 """,
     sqlite=(
         """
-INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
-VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.held', :subject, '',
+INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
+VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.held', 'warning', :subject, '',
     json_object('reason', :reason), strftime('%Y-%m-%d %H:%M:%f000', 'now'))
 """,
     ),
@@ -371,7 +375,7 @@ FROM rebuilt
 UPDATE sales_invoice SET figures = :figures, body = :body, total = :total, total_tax = :total_tax
 WHERE id = :id AND status = 'sending' AND unanswered_at IS NULL RETURNING id
 """,
-        _EVENT_SQLITE.format(name="invoice.rebuilt", data="json_object('reference', reference)"),
+        _EVENT_SQLITE.format(name="invoice.rebuilt", severity="info", data="json_object('reference', reference)"),
     ),
 )
 

@@ -31,6 +31,16 @@ def open_wrapped(wrapped: bytes, company_public_id: uuid.UUID, aad: bytes, seale
     return open_sealed(_ring().unwrap(bytes(wrapped), _data_key_aad(company_public_id)), bytes(sealed), aad)
 
 
+def sign(message: bytes) -> tuple[str, str]:
+    """The public key and the signature, both hex, of a message that this installation vouches for."""
+    return _ring().public_keys()[0], _ring().sign(message).hex()
+
+
+def is_ours(public_key: str) -> bool:
+    """Whether a public key belongs to one of the master keys at hand."""
+    return public_key in _ring().public_keys()
+
+
 def device_key_aad(device_public_id: uuid.UUID) -> bytes:
     """The row identity under which a device's communication key is sealed."""
     return b"device:%b:key" % str(device_public_id).encode()
