@@ -9,7 +9,9 @@ from typing import Any
 
 from django.db.models import F
 
+from gateway.tenants.keys import NOTED_EVERY
 from gateway.tenants.models import ApiKey, Company, OperatorKey, OperatorRole, Role
+from gateway.tenants.rights import rights_of
 
 # The columns `principal_from_row` reads, as paths from ApiKey; the hot routes select the same with their own statement.
 PRINCIPAL_COLUMNS = {
@@ -21,12 +23,18 @@ PRINCIPAL_COLUMNS = {
     "device": "device",
     "expires_at": "expires_at",
     "revoked_at": "revoked_at",
+    "key_id": "id",
+    "prefix": "prefix",
+    "last_used_at": "last_used_at",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The company that owns a key, and what the key may do. `device` is the only device it may use, None for any."""
+    """The company that owns a key, and what the key may do. `device` is the only device it may use, None for any.
+
+    `use_is_noted`: it was written down within the last minute that the key was used.
+    """
 
     company_id: int
     company_public_id: uuid.UUID
@@ -34,6 +42,10 @@ class Principal:
     environment: str
     role: Role
     device: uuid.UUID | None
+    expires_at: datetime | None
+    key_id: int
+    prefix: str
+    use_is_noted: bool
 
     @property
     def is_active(self) -> bool:
@@ -43,15 +55,19 @@ class Principal:
     @property
     def actor(self) -> str:
         """How the journal names whoever spoke."""
-        return f"key:{self.role}"
+        return f"key:{self.role}:{self.prefix}"
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One of the integrator's staff; `email` names them in the journal."""
+    """One of the staff; `email` names them in the journal.
+
+    `organisation_id` is the reseller's whose companies they see; None for the integrator's own staff, who see all.
+    """
 
     email: str
     role: OperatorRole
+    organisation_id: int | None = None
 
     @property
     def actor(self) -> str:
@@ -78,6 +94,7 @@ def principal_from_row(row: Mapping[str, Any], *, now: datetime) -> Principal | 
     expires_at = _moment(row["expires_at"])
     if row["revoked_at"] is not None or (expires_at is not None and expires_at <= now):
         return None
+    last_used_at = _moment(row["last_used_at"])
     return Principal(
         company_id=row["company_id"],
         company_public_id=_uuid(row["company_public_id"]),
@@ -85,6 +102,10 @@ def principal_from_row(row: Mapping[str, Any], *, now: datetime) -> Principal | 
         environment=row["environment"],
         role=Role(row["role"]),
         device=None if row["device"] is None else _uuid(row["device"]),
+        expires_at=expires_at,
+        key_id=row["key_id"],
+        prefix=row["prefix"],
+        use_is_noted=last_used_at is not None and last_used_at > now - NOTED_EVERY,
     )
 
 
@@ -96,13 +117,20 @@ def find_principal(digest: str, *, now: datetime) -> Principal | None:
 
 
 def find_operator(digest: str, *, now: datetime) -> Operator | None:
-    """Which of the integrator's staff has a key with this digest; None when it is unknown, revoked or expired."""
-    key = OperatorKey.objects.select_related("user").filter(digest=digest, revoked_at=None).first()
+    """Who of the staff has a key with this digest; None when it is unknown, revoked, expired, or they have left."""
+    keys = OperatorKey.objects.select_related("user__staff__organisation")
+    key = keys.filter(digest=digest, revoked_at=None).first()
     if key is None or (key.expires_at is not None and key.expires_at <= now):
         return None
-    if not (key.user.is_active and key.user.is_staff):
+    staff = getattr(key.user, "staff", None)
+    if staff is None or not key.user.is_active or (staff.organisation.sees_all and not key.user.is_staff):
         return None
-    return Operator(email=key.user.email, role=OperatorRole(key.role))
+    role = key.role if rights_of(key.role) <= rights_of(staff.role) else staff.role  # the person was given less since
+    return Operator(
+        email=key.user.email,
+        role=OperatorRole(role),
+        organisation_id=None if staff.organisation.sees_all else staff.organisation_id,
+    )
 
 
 def _uuid(value: uuid.UUID | str) -> uuid.UUID:

@@ -18,6 +18,8 @@ from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, Lane
 from gateway.kra.errors import KraError, plain
 from gateway.lib.cursor import BadCursor
 from gateway.lib.spelling import no_such_field
+from gateway.tenants.companies import BranchTaken
+from gateway.tenants.keys import ExpiryWrong, KeyEnded, ReachesFurther
 from gateway.tenants.services import PinTaken
 
 RETRY_SECONDS = 10
@@ -26,6 +28,10 @@ _log = logging.getLogger(__name__)
 
 # What our services raise, and what the caller is told
 _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
+    BranchTaken: lambda error: Problem("branch_taken", f"The company has a branch with the code {error} already."),
+    ReachesFurther: lambda error: Problem("key_reaches_further", str(error)),
+    KeyEnded: lambda error: Problem("key_ended", _sentence(error)),
+    ExpiryWrong: lambda error: invalid([field("expires_at", "wrong_end", str(error))]),
     PinTaken: lambda error: Problem("pin_taken", f"A company with the PIN {error} is onboarded already."),
     SerialTaken: lambda error: Problem("serial_taken", f"A device with the serial {error} exists already."),
     BranchHasActiveDevice: lambda error: Problem(
@@ -163,7 +169,7 @@ def _problem_of(request: HttpRequest, error: Exception) -> Problem | None:
     match error:
         case Problem():
             return error
-        case ValidationError() if request.method == "POST" and not request.body:
+        case ValidationError() if request.method in {"POST", "PUT"} and not request.body:
             return Problem("not_json", "The body is empty.")
         case ValidationError():
             return invalid(fields_of(error.errors))

@@ -39,6 +39,11 @@ BODIES: dict[str, dict[str, Any]] = {
         "device": {"serial": "BARAKA-OSCU-1", "device_type": "oscu"},
         "environment": "sandbox",
     },
+    "set_company_status": {"status": "suspended", "reason": "The subscription is three months behind."},
+    "add_branch": {"code": "01", "name": "Westlands", "address": "Waiyaki Way 7", "city": "Nairobi"},
+    "change_branch": {"name": "Westlands Mall", "bottom_message": "Asante, karibu tena"},
+    "make_key": {"role": "cashier", "name": "Till 3"},
+    "rotate_key": {"overlap_seconds": 3600},
 }
 
 INVOICE: dict[str, Any] = {

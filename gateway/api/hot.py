@@ -4,6 +4,7 @@ They translate and hand on. Keys are looked up through the engine's store and fo
 key stops that soon in every process.
 """
 
+import asyncio
 import logging
 import time
 import uuid
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.db import DatabaseError, connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -37,6 +39,7 @@ from gateway.sales.services import (
     ReferenceReused,
     Till,
 )
+from gateway.tenants.keys import note_uses
 from gateway.tenants.rights import Right, may
 
 log = logging.getLogger(__name__)
@@ -45,18 +48,19 @@ MOST_BYTES = 1_048_576
 RETRY_AFTER = 2  # seconds; said with 202
 FORGET_SECONDS = 2.0
 MOST_REMEMBERED = 20_000
+NOTE_AFTER_SECONDS = 3.0  # uses of keys are gathered for so long
 
 PRINCIPAL = Statement(
     name="principal_by_digest",
     postgres="""
 SELECT k.company_id, c.public_id AS company_public_id, c.status AS company_status, k.environment, k.role, k.device,
-    k.expires_at, k.revoked_at
+    k.expires_at, k.revoked_at, k.id AS key_id, k.prefix, k.last_used_at
 FROM tenants_apikey k JOIN tenants_company c ON c.id = k.company_id WHERE k.digest = %(digest)s
 """,
     sqlite=(
         """
 SELECT k.company_id, c.public_id AS company_public_id, c.status AS company_status, k.environment, k.role, k.device,
-    k.expires_at, k.revoked_at
+    k.expires_at, k.revoked_at, k.id AS key_id, k.prefix, k.last_used_at
 FROM tenants_apikey k JOIN tenants_company c ON c.id = k.company_id WHERE k.digest = :digest
 """,
     ),
@@ -91,6 +95,8 @@ class Hot:
     def __init__(self, till: Till) -> None:
         self._till = till
         self._principals: dict[str, tuple[float, Principal | None]] = {}
+        self._used: set[int] = set()  # keys whose use is not written down yet
+        self._noting: asyncio.Task[None] | None = None
         self._secret = settings.SECRET_KEY.encode()
 
     def route(
@@ -170,12 +176,28 @@ class Hot:
         if known is None or known[0] < time.monotonic():
             rows = await self._till.engine.store.read(PRINCIPAL, {"digest": digest})
             principal = principal_from_row(rows[0], now=utc_now()) if rows else None
+            if principal is not None and not principal.use_is_noted:
+                self._note(principal.key_id)
             if len(self._principals) > MOST_REMEMBERED:
                 self._principals.clear()
             known = self._principals[digest] = (time.monotonic() + FORGET_SECONDS, principal)
         if known[1] is None:
             raise Problem("key_unknown", "This key is not valid.", headers=_CHALLENGE)
         return known[1]
+
+    def _note(self, key_id: int) -> None:
+        """Write down soon, all gathered at once and off this loop, that a key is in use."""
+        self._used.add(key_id)
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._write_uses(), name="key uses")
+
+    async def _write_uses(self) -> None:
+        await asyncio.sleep(NOTE_AFTER_SECONDS)
+        used, self._used = self._used, set()
+        try:
+            await asyncio.to_thread(_note_in_thread, used)
+        except DatabaseError as error:
+            log.warning("the use of %d keys could not be written down: %s", len(used), error)
 
     def _document(self, row: Any) -> dict[str, Any]:
         reason = row.get("hold_reason") or row.get("rest_reason") or None
@@ -194,6 +216,13 @@ class Hot:
 
 
 _CHALLENGE = {"WWW-Authenticate": "Token"}
+
+
+def _note_in_thread(key_ids: set[int]) -> None:
+    try:
+        note_uses(key_ids, now=utc_now())
+    finally:
+        connection.close()  # the thread may never come back to it
 
 
 def _caller(principal: Principal) -> Caller:

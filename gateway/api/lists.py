@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
+from django.http import HttpRequest
 from ninja import Schema
 from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway.api.problems import field, invalid
-from gateway.api.request import ApiRequest
 from gateway.api.shapes import plain_line
 from gateway.lib.spelling import no_such_field
 
@@ -17,7 +17,7 @@ Cursor = Annotated[
 ]
 
 
-def only_these(request: ApiRequest, wanted: type[Schema] | None = None) -> None:
+def only_these(request: HttpRequest, wanted: type[Schema] | None = None) -> None:
     """A misspelt filter must not show everything: raises Problem 422 for parameters that `wanted` does not have."""
     known = {} if wanted is None else wanted.model_fields
     if unknown := sorted(request.GET.keys() - known.keys()):

@@ -14,7 +14,18 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
-from gateway.api import classifications, codes, devices, invoices, items, onboarding, transactions
+from gateway.api import (
+    branches,
+    classifications,
+    codes,
+    companies,
+    devices,
+    invoices,
+    items,
+    keys,
+    onboarding,
+    transactions,
+)
 from gateway.api.errors import answer_error, answer_problem, request_id
 from gateway.api.problems import CONTENT_TYPE, Problem
 from gateway.api.request import company_key
@@ -49,6 +60,9 @@ api = NinjaAPI(
 )
 for prefix, router in {
     "onboarding": onboarding.router,
+    "companies": companies.router,
+    "branches": branches.router,
+    "keys": keys.router,
     "devices": devices.router,
     "items": items.router,
     "classifications": classifications.router,

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from gateway.api.devices import BranchOut, DeviceOut, device_out
-from gateway.api.request import OnboardRequest, must, operator_key
+from gateway.api.request import StaffRequest, must, operator_key
 from gateway.api.shapes import (
     Address,
     Body,
@@ -23,6 +23,7 @@ from gateway.api.shapes import (
     PersonName,
     Phone,
     Pin,
+    PlanName,
     RequiredEmail,
     Serial,
     ShortName,
@@ -79,7 +80,7 @@ class OnboardIn(Body):
     branch: BranchIn = BranchIn()
     device: DeviceIn
     environment: EnvironmentName | None = Field(None, description="Left out: the installation's default.")
-    plan: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[a-z0-9_-]{1,40}$")] = "standard"
+    plan: PlanName = "standard"
     owner: OwnerIn | None = None
 
 
@@ -117,25 +118,26 @@ class OnboardOut(Schema):
 @router.post(
     "/onboard/", response={201: OnboardOut}, auth=operator_key, operation_id="onboard", summary="Onboard a company"
 )
-def onboard_company(request: OnboardRequest, body: OnboardIn) -> Status[dict[str, Any]]:
+def onboard_company(request: StaffRequest, body: OnboardIn) -> Status[dict[str, Any]]:
     """Make a company with its branch, device and first API key, and activate the device at KRA.
 
     The key is shown in this answer and never again. Should KRA refuse the activation the company is kept all the same:
     `device.problem` and the checklist say what to do, `POST /api/device/init/` tries again.
     """
     must(request.auth, Right.ONBOARD)
-    made = onboard(_application(body), actor=request.auth.actor)
+    made = onboard(_application(body, request.auth.organisation_id), actor=request.auth.actor)
     device = activate_and_fetch(device=made.device, now=timezone.now(), actor=request.auth.actor)
     return Status(201, _out(made, device))
 
 
-def _application(body: OnboardIn) -> Application:
+def _application(body: OnboardIn, organisation_id: int | None) -> Application:
     return Application(
         pin=body.company.pin,
         name=body.company.name,
         email=body.company.email,
         phone=body.company.phone,
         plan=body.plan,
+        organisation_id=organisation_id,
         branch_code=body.branch.code,
         branch_name=body.branch.name,
         address=body.branch.address,

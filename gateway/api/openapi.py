@@ -19,6 +19,8 @@ _TAGS = [
     {"name": "classifications", "description": "KRA's item classification."},
     {"name": "codes", "description": "KRA's code tables."},
     {"name": "devices", "description": "Control units and their activation."},
+    {"name": "companies", "description": "Companies and their branches."},
+    {"name": "keys", "description": "API keys: make, rotate, revoke."},
     {"name": "onboarding", "description": "A taxpayer's first day."},
     {"name": "operation", "description": "Whether the gateway is well."},
 ]

@@ -74,6 +74,12 @@ PROBLEMS: dict[str, Kind] = {
         "This key's role may not do this",
         "Use a key with a role that may; `detail` names them. All may read, tills sell with the role cashier.",
     ),
+    "key_reaches_further": Kind(
+        403,
+        "The key would reach further than yours",
+        "A key makes, rotates and revokes only keys with no more rights, in its own environment, for its own device if "
+        "it is bound to one, and with no later end. Use a key that reaches further, or ask for less.",
+    ),
     "company_not_active": Kind(
         403,
         "The company is suspended or closed",
@@ -91,6 +97,14 @@ PROBLEMS: dict[str, Kind] = {
         409,
         "This PIN is onboarded already",
         "Each taxpayer is onboarded once. Use the company's own key, or add a device to the existing company.",
+    ),
+    "branch_taken": Kind(
+        409, "The company has this branch already", "Change it with PUT …/branches/{code}/, or take another code."
+    ),
+    "key_ended": Kind(
+        409,
+        "The key has ended, or has a successor",
+        "An expired or revoked key is not rotated, and a key has one successor. Make a new one.",
     ),
     "serial_taken": Kind(
         409,

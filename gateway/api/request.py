@@ -1,11 +1,16 @@
 """What a route is handed: who asks, and whether they may."""
 
+import contextlib
+import uuid
+
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
 from gateway.api.auth import Operator, Principal, digest_of, find_operator, find_principal, key_in
 from gateway.api.problems import Problem
+from gateway.tenants.companies import companies_of
+from gateway.tenants.keys import note_uses
 from gateway.tenants.models import Company, OperatorRole
 from gateway.tenants.rights import RIGHTS, Right, may
 
@@ -16,10 +21,16 @@ class ApiRequest(HttpRequest):
     auth: Principal
 
 
-class OnboardRequest(HttpRequest):
-    """A request of somebody who may onboard companies."""
+class StaffRequest(HttpRequest):
+    """A request with an operator key."""
 
     auth: Operator
+
+
+class EitherRequest(HttpRequest):
+    """A request with a company's key or an operator key."""
+
+    auth: Principal | Operator
 
 
 ANYBODY = Operator(email="open onboarding", role=OperatorRole.SUPPORT)
@@ -27,10 +38,26 @@ ANYBODY = Operator(email="open onboarding", role=OperatorRole.SUPPORT)
 
 def company_key(request: HttpRequest) -> Principal:
     """Who speaks with a company's key. Raises Problem 401 when no valid key was sent."""
-    principal = find_principal(digest_of(_key(request)), now=timezone.now())
+    now = timezone.now()
+    principal = find_principal(digest_of(_key(request)), now=now)
     if principal is None:
         raise _unknown()
+    if not principal.use_is_noted:
+        note_uses([principal.key_id], now=now)
     return principal
+
+
+def staff_key(request: HttpRequest) -> Operator:
+    """Who of the staff speaks. Raises Problem 401 without a valid key, 403 for the key of a company."""
+    caller = either_key(request)
+    if isinstance(caller, Principal):
+        raise Problem("operator_needed", "This key belongs to a company; this needs an operator key.")
+    return caller
+
+
+def either_key(request: HttpRequest) -> Principal | Operator:
+    """Who speaks, a company or the staff. Raises Problem 401 when no valid key was sent."""
+    return find_operator(digest_of(_key(request)), now=timezone.now()) or company_key(request)
 
 
 def operator_key(request: HttpRequest) -> Operator:
@@ -59,6 +86,27 @@ def must(caller: Principal | Operator, right: Right) -> None:
         raise Problem("operator_needed", "This key belongs to a company; this needs an operator key.")
     allowed = ", ".join(sorted(roles if isinstance(caller, Principal) else staff)) or "a key of the company itself"
     raise Problem("role_not_allowed", f"The key has the role {caller.role}; this needs one of: {allowed}.")
+
+
+def the_company(caller: Principal | Operator, id: str) -> Company:
+    """The company with this public id, if it is the caller's own, or one that the staff sees.
+
+    Raises Problem 404 for every other.
+    """
+    if isinstance(caller, Principal):
+        seen = Company.objects.select_related("organisation").filter(pk=caller.company_id)
+    else:
+        seen = companies_of(caller.organisation_id)
+    with contextlib.suppress(ValueError):
+        if company := seen.filter(public_id=uuid.UUID(id)).first():
+            return company
+    raise Problem("not_found", "There is no such company.")
+
+
+def must_be_active(caller: Principal | Operator, company: Company) -> None:
+    """Raises Problem 403 when a company whose documents are not taken asks for itself; the staff may go on."""
+    if isinstance(caller, Principal) and company.status != Company.Status.ACTIVE:
+        raise Problem("company_not_active", f"The company is {company.status}.")
 
 
 def active_company(principal: Principal) -> Company:

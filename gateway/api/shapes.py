@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, get_args
 
@@ -67,6 +68,18 @@ def _address(text: str) -> str:
     if text and not _WEB_ADDRESS.fullmatch(text):
         raise PydanticCustomError("bad_address", "Must be an address such as http://192.168.1.20:8088.")
     return text
+
+
+def _moment(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise PydanticCustomError("not_a_time", "Must be a moment such as 2026-12-31T18:00:00+03:00.") from None
+    if moment.tzinfo is None:
+        raise PydanticCustomError("no_time_zone", "Add the time zone, such as +03:00 for Kenya.")
+    if not 2000 <= moment.year <= 2100:
+        raise PydanticCustomError("not_a_time", "Must lie between the years 2000 and 2100.")
+    return moment
 
 
 def _not_a_number() -> PydanticCustomError:
@@ -143,6 +156,14 @@ Amount = Annotated[
             "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]{1,13}(\.[0-9]{1,2})?$"}],
         }
     ),
+]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), AfterValidator(plain_line)]
+PlanName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[a-z0-9_-]{1,40}$")]
+Message = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), AfterValidator(plain_line)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-12-31T18:00:00+03:00"]}),
 ]
 WebAddress = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_address)]
 EnvironmentName = Literal["sandbox", "production"]

@@ -39,6 +39,7 @@ class Application:
     base_url: str
     environment: str
     owner: Owner | None = None
+    organisation_id: int | None = None  # of the reseller that onboards it
 
 
 class Onboarded(NamedTuple):
@@ -62,6 +63,7 @@ def onboard(application: Application, *, actor: str = "") -> Onboarded:
         email=application.email,
         phone=application.phone,
         plan=application.plan,
+        organisation_id=application.organisation_id,
     )
     record(company, "company.onboarded", subject=company.public_id, actor=actor, pin=company.pin)
     branch = add_branch(

@@ -11,7 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from gateway.catalog.seeding import seed_codes
 from gateway.lib.crypto import SealBroken
-from gateway.tenants.models import Company, DataKey, Environment, User
+from gateway.tenants.models import Company, DataKey, Environment, OperatorRole, User
+from gateway.tenants.services import add_staff
 from gateway.tenants.vault import make_data_key, seal_for
 
 
@@ -60,11 +61,13 @@ def ensure_admin(*, email: str, password: str | None = None) -> Admin:
         if not is_admin:
             user.is_staff = user.is_superuser = user.is_active = True
             user.save(update_fields=["is_staff", "is_superuser", "is_active"])
+        add_staff(email=email, role=OperatorRole.ADMIN)
         return Admin(email, is_new=False, was_promoted=not is_admin, password=None)
     if password is not None:
         validate_password(password, User(email=email))
     made_up = None if password is not None else secrets.token_urlsafe(18)
     User.objects.create_superuser(email, password or made_up)
+    add_staff(email=email, role=OperatorRole.ADMIN)
     return Admin(email, is_new=True, was_promoted=False, password=made_up)
 
 

@@ -46,6 +46,23 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
 
+class Organisation(models.Model):
+    """Whose staff looks after companies: the integrator itself, which sees all, or a reseller, which sees its own."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    sees_all = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sees_all"], condition=Q(sees_all=True), name="organisation_one_sees_all")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Company(models.Model):
     """A taxpayer whose sales pass through the gateway; everything else belongs to exactly one."""
 
@@ -64,6 +81,9 @@ class Company(models.Model):
     name = models.CharField(max_length=200)
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.ACTIVE)
     plan = models.CharField(max_length=40, default="standard")
+    organisation = models.ForeignKey(  # the reseller that looks after it; none: the integrator itself
+        Organisation, models.PROTECT, null=True, blank=True, related_name="companies"
+    )
     contact_email = models.EmailField(blank=True)
     contact_phone = models.CharField(max_length=20, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -113,6 +133,20 @@ class OperatorRole(models.TextChoices):
     READ_ONLY = "read_only", "Read only"
 
 
+class Staff(models.Model):
+    """A person's place on the staff of the integrator or of a reseller."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="staff")
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="staff")
+    role = models.CharField(max_length=20, choices=OperatorRole.choices)
+
+    class Meta:
+        verbose_name_plural = "staff"
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role}"
+
+
 _OFFICERS_LEAVE = ~Q(role=Role.REVENUE_OFFICER) | Q(expires_at__isnull=False)
 
 
@@ -147,6 +181,7 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    replaced_by = models.OneToOneField("self", models.SET_NULL, null=True, blank=True, related_name="replaces")
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -157,7 +192,7 @@ class ApiKey(models.Model):
 
 
 class OperatorKey(models.Model):
-    """A key of one of the integrator's own staff, for what stands above companies; only its hash is kept."""
+    """A key of somebody on the staff, for what stands above companies; only its hash is kept."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="operator_keys")
     prefix = models.CharField(max_length=16, unique=True)  # the readable start, for people to tell keys apart

@@ -9,9 +9,23 @@ import string
 import uuid
 from datetime import datetime
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from gateway.tenants.models import ApiKey, Branch, Company, Environment, Member, OperatorKey, OperatorRole, Role, User
+from gateway.tenants.models import (
+    ApiKey,
+    Branch,
+    Company,
+    Environment,
+    Member,
+    OperatorKey,
+    OperatorRole,
+    Organisation,
+    Role,
+    Staff,
+    User,
+)
+from gateway.tenants.rights import rights_of
 from gateway.tenants.vault import make_data_key
 
 PREFIX_LENGTH = 16  # what is kept of a key in the clear
@@ -24,13 +38,37 @@ class PinTaken(Exception):
     """A company with this PIN exists already; a taxpayer is onboarded once."""
 
 
+class WorksElsewhere(Exception):
+    """The person is on the staff of another organisation already; the text names it."""
+
+
+class KeyAbovePerson(Exception):
+    """An operator key would have rights that its person does not have."""
+
+
 @transaction.atomic
-def onboard_company(*, pin: str, name: str, email: str = "", phone: str = "", plan: str = "standard") -> Company:
-    """A new company with its data key. Raises PinTaken for a PIN that is known, in whatever status."""
+def onboard_company(
+    *,
+    pin: str,
+    name: str,
+    email: str = "",
+    phone: str = "",
+    plan: str = "standard",
+    organisation_id: int | None = None,
+) -> Company:
+    """A new company with its data key; `organisation_id` is the reseller's that looks after it.
+
+    Raises PinTaken for a PIN that is known, in whatever status.
+    """
     try:
         with transaction.atomic():
             company = Company.objects.create(
-                pin=pin, name=name, contact_email=email, contact_phone=phone, **({"plan": plan} if plan else {})
+                pin=pin,
+                name=name,
+                contact_email=email,
+                contact_phone=phone,
+                organisation_id=organisation_id,
+                **({"plan": plan} if plan else {}),
             )
     except IntegrityError:
         raise PinTaken(pin) from None
@@ -87,20 +125,46 @@ def make_api_key(
 
 
 @transaction.atomic
-def make_operator_key(
-    *, email: str, role: OperatorRole = OperatorRole.ADMIN, name: str = "", expires_at: datetime | None = None
-) -> tuple[OperatorKey, str]:
-    """A new key of one of the integrator's own staff, and its text; the person is made, or made staff, if need be."""
+def add_staff(*, email: str, role: OperatorRole, reseller: str = "") -> Staff:
+    """A person's place on the integrator's own staff, or on a reseller's; whatever is missing is made.
+
+    Somebody who has the place already keeps their role. Raises WorksElsewhere.
+    """
     email = User.objects.normalize_email(email).lower()
-    user = User.objects.filter(email=email).first()
-    if user is None:
-        user = User.objects.create_user(email, None, is_staff=True)
-    elif not user.is_staff:
+    user = User.objects.filter(email=email).first() or User.objects.create_user(email, None)
+    if reseller:
+        organisation = Organisation.objects.get_or_create(name=reseller)[0]
+    else:
+        organisation = Organisation.objects.get_or_create(sees_all=True, defaults={"name": settings.COMPANY_NAME})[0]
+    staff = Staff.objects.get_or_create(user=user, defaults={"organisation": organisation, "role": role})[0]
+    if staff.organisation != organisation:
+        raise WorksElsewhere(f"{email} is on the staff of {staff.organisation}")
+    if organisation.sees_all and not user.is_staff:
         user.is_staff = True
         user.save(update_fields=["is_staff"])
+    return staff
+
+
+@transaction.atomic
+def make_operator_key(
+    *,
+    email: str,
+    role: OperatorRole | None = None,
+    reseller: str = "",
+    name: str = "",
+    expires_at: datetime | None = None,
+) -> tuple[OperatorKey, str]:
+    """A new key of somebody on the staff, and its text; the person, their place and the reseller are made if need be.
+
+    Without a role the key has the person's, who is an admin when new. Raises WorksElsewhere, KeyAbovePerson.
+    """
+    staff = add_staff(email=email, role=role or OperatorRole.ADMIN, reseller=reseller)
+    role = role or OperatorRole(staff.role)
+    if not rights_of(role) <= rights_of(staff.role):
+        raise KeyAbovePerson(f"{staff.user} has the role {staff.role}, a key with the role {role} could do more")
     text = _new_key(_OPERATOR_MARK)
     key = OperatorKey.objects.create(
-        user=user, role=role, name=name, expires_at=expires_at, prefix=text[:PREFIX_LENGTH], digest=_digest(text)
+        user=staff.user, role=role, name=name, expires_at=expires_at, prefix=text[:PREFIX_LENGTH], digest=_digest(text)
     )
     return key, text
 

@@ -19,5 +19,8 @@ class Caller:
         """`body` is sent as JSON; bytes and text go as they are."""
         return self._client.post(path, body, content_type="application/json", headers={**self._headers, **headers})
 
+    def put(self, path: str, body: Any, **headers: str) -> Any:
+        return self._client.put(path, body, content_type="application/json", headers={**self._headers, **headers})
+
     def ask(self, method: str, path: str, **headers: str) -> Any:
         return self._client.generic(method, path, headers={**self._headers, **headers})

@@ -39,3 +39,20 @@ def owner(amani: Any) -> Any:
     from tests.api.caller import Caller
 
     return Caller(amani.key_text)
+
+
+@pytest.fixture
+def stranger(amani: Any) -> Any:
+    """Another taxpayer, with an owner's key in `key_text`."""
+    from tests.tenants.factories import make_stranger
+
+    return make_stranger()
+
+
+@pytest.fixture
+def admin(db: None) -> Any:
+    """An admin of the integrator's own staff, calling."""
+    from tests.api.caller import Caller
+    from tests.tenants.factories import operator_key_text
+
+    return Caller(operator_key_text())

@@ -23,6 +23,9 @@ def row(**changes: Any) -> dict[str, Any]:
         "device": DEVICE,
         "expires_at": None,
         "revoked_at": None,
+        "key_id": 3,
+        "prefix": "rvp_sbx_abcdefgh",
+        "last_used_at": None,
     }
     assert told.keys() == PRINCIPAL_COLUMNS.keys()
     return {**told, **changes}
@@ -52,6 +55,17 @@ def test_a_key_ends_at_its_moment(expires_at: Any, is_good: bool) -> None:
 
 def test_a_revoked_key_is_nobodys() -> None:
     assert principal_from_row(row(revoked_at=NOW + timedelta(days=1)), now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("last_used_at", "is_noted"),
+    [(None, False), (NOW - timedelta(seconds=61), False), (NOW - timedelta(seconds=59), True)],
+)
+def test_the_use_of_a_key_is_noted_at_most_once_a_minute(last_used_at: Any, is_noted: bool) -> None:
+    principal = principal_from_row(row(last_used_at=last_used_at), now=NOW)
+    assert principal is not None
+    assert principal.use_is_noted is is_noted
+    assert principal.actor == "key:cashier:rvp_sbx_abcdefgh"
 
 
 @pytest.mark.django_db

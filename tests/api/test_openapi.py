@@ -8,9 +8,12 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from gateway.api.branches import BranchChange, BranchNew
+from gateway.api.companies import StatusIn
 from gateway.api.devices import ActivateIn, KeyIn
 from gateway.api.examples import BODIES, INVOICE, SALE
 from gateway.api.items import ItemsIn
+from gateway.api.keys import KeyNew, RotateIn
 from gateway.api.main import HOT_ROUTES
 from gateway.api.onboarding import OnboardIn
 from gateway.api.openapi import schema
@@ -105,6 +108,8 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     assert check(read_sale(json.dumps(SALE).encode()), now=utc_now()) == []
     bodies: dict[str, type[Body]] = {"sync_items": ItemsIn, "sync_items_short": ItemsIn}
     bodies |= {"activate_device": ActivateIn, "enter_key": KeyIn, "onboard": OnboardIn}
+    bodies |= {"set_company_status": StatusIn, "add_branch": BranchNew, "change_branch": BranchChange}
+    bodies |= {"make_key": KeyNew, "rotate_key": RotateIn}
     assert set(BODIES) == set(bodies)
     for name, model in bodies.items():
         model.model_validate(BODIES[name])

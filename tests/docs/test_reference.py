@@ -154,6 +154,7 @@ def test_every_make_target_is_documented() -> None:
         ("Of a device", list(Device.Status.values)),
         ("Of an item", list(Outcome)),
         ("Of a company", list(Company.Status.values)),
+        ("Of an API key", ["active", "rotated", "expired", "revoked"]),
     ],
 )
 def test_every_status_is_explained(section: str, words: list[str]) -> None:

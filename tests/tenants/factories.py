@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from gateway.devices.models import Device
 from gateway.devices.onboarding import Application, Onboarded, onboard
-from gateway.tenants.models import ApiKey, Company, Role
-from gateway.tenants.services import make_api_key
+from gateway.tenants.models import ApiKey, Company, OperatorRole, Role
+from gateway.tenants.services import make_api_key, make_operator_key
 
 PIN = "P051234567X"
 STRANGER_PIN = "P059999999Z"
@@ -58,3 +58,9 @@ def key_with(company: Company, role: Role, **more: Any) -> tuple[ApiKey, str]:
     if role == Role.REVENUE_OFFICER:
         more.setdefault("expires_at", timezone.now() + timedelta(days=30))
     return make_api_key(company, "sandbox", role, **more)
+
+
+def operator_key_text(role: OperatorRole = OperatorRole.ADMIN, *, reseller: str = "") -> str:
+    """The key of somebody on the staff of the integrator, or of a reseller."""
+    email = f"{role}@{reseller.lower().replace(' ', '-') or 'integrator'}.example"
+    return make_operator_key(email=email, role=role, reseller=reseller)[1]
