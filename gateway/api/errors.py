@@ -12,7 +12,8 @@ from ninja.errors import HttpError, ValidationError
 from gateway.api import headers
 from gateway.api.problems import CONTENT_TYPE, PROBLEMS, Field, Problem, document, field, invalid
 from gateway.api.shapes import fields_beside
-from gateway.catalog.services import ItemInFlight, RowsRefused
+from gateway.catalog.judging import RowsRefused
+from gateway.catalog.services import ItemInFlight, ItemRetired, ItemUnknown
 from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
 from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
 from gateway.kra.errors import KraError, plain
@@ -55,6 +56,8 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     RowsRefused: lambda error: invalid(
         field(f"items[{row}].{name}", code, message) for row, name, code, message in error.problems
     ),
+    ItemUnknown: lambda error: Problem("not_found", "There is no such item."),
+    ItemRetired: lambda error: Problem("item_retired", f"The item {error} is no longer sold."),
     ItemInFlight: lambda error: Problem("item_in_flight", f"Being registered at KRA right now: {error}."),
 }
 

@@ -26,6 +26,9 @@ _ITEMS: dict[str, Any] = {
 BODIES: dict[str, dict[str, Any]] = {
     "sync_items": _ITEMS,
     "sync_items_short": _ITEMS,
+    "import_items": {},
+    "replace_item": {"name": "Mango jam 300 g", "item_class": "5016150900", "packaging_unit": "JR", "price": "290.00"},
+    "change_item": {"price": "290.00"},
     "activate_device": {},
     "enter_key": {
         "key": "0A1B2C3D4E5F60718293A4B5C6D7E8F9",

@@ -16,14 +16,16 @@ from gateway.api.shapes import (
     ClassCode,
     CountryCode,
     ItemCode,
+    KraItemCode,
     Name,
     Serial,
     TaxLetter,
     UnitCode,
 )
+from gateway.catalog.judging import ItemRow
 from gateway.catalog.queries import has_item_classes
 from gateway.catalog.reference import ensure_reference_data
-from gateway.catalog.services import ItemRow, Outcome, SyncedItem, sync_items, wait_for_items
+from gateway.catalog.services import Outcome, SyncedItem, sync_items, wait_for_items
 from gateway.devices.models import Device
 from gateway.devices.queries import find_device
 from gateway.devices.services import DeviceNotReady
@@ -50,6 +52,9 @@ class ItemIn(Body):
     price: Amount = Field("0.00", validate_default=True, description="Usual price with tax.")
     barcode: Barcode = ""
     origin_country: CountryCode = "KE"
+    kra_code: KraItemCode = Field(
+        default="", description="KRA's code of an item that was imported from KRA's list, to give it your own code."
+    )
 
 
 class ItemsIn(Body):
@@ -70,8 +75,8 @@ class ItemProblem(Schema):
     kra: KraOut | None = None
 
 
-class ItemOut(Schema):
-    """`status`: registered, waiting, refused, or unchanged (registered before and the same)."""
+class SyncedOut(Schema):
+    """`status`: registered, waiting, refused, unchanged (registered before and the same), retired (left alone)."""
 
     id: UUID
     code: str
@@ -85,10 +90,11 @@ class Summary(Schema):
     waiting: int
     refused: int
     unchanged: int
+    retired: int
 
 
 class ItemsOut(Schema):
-    items: list[ItemOut]
+    items: list[SyncedOut]
     summary: Summary
 
 
@@ -101,7 +107,7 @@ def sync(request: ApiRequest, body: ItemsIn) -> dict[str, Any]:
     """
     must(request.auth, Right.MANAGE_ITEMS)
     company = active_company(request.auth)
-    _have_lists(company, request, body.device)
+    have_lists(company, request, body.device)
     synced = sync_items(
         company=company,
         environment=request.auth.environment,
@@ -117,22 +123,37 @@ router.post(
 router.post("/item/sync/", response=ItemsOut, operation_id="sync_items_short", summary="Register items")(sync)
 
 
-def _have_lists(company: Company, request: ApiRequest, named: str | None) -> None:
-    """KRA's classification must be here to judge items by; a device that has never fetched it does so now."""
+def have_lists(company: Company, request: ApiRequest, named: str | None) -> None:
+    """KRA's classification must be here to judge items by; a device that has never fetched it does so now.
+
+    Raises DeviceUnknown, DeviceNotReady, KraError.
+    """
     environment = request.auth.environment
-    if named is not None:
-        devices = [find_device(company.pk, environment, named, only=request.auth.device)]
-    else:
-        devices = list(
-            Device.objects.select_related("company", "branch")
-            .filter(company=company, environment=environment, status=Device.Status.ACTIVE)
-            .order_by("branch__code")
-        )
-    for device in devices[:1]:
-        if device.status == Device.Status.ACTIVE:
-            ensure_reference_data(device, now=timezone.now())
+    try:
+        device = speaking_device(company, request, named)
+    except DeviceNotReady:
+        device = None
+    if device is not None and device.status == Device.Status.ACTIVE:
+        ensure_reference_data(device, now=timezone.now())
     if not has_item_classes(environment):
         raise DeviceNotReady("activate a device first, KRA's item classes come with it")
+
+
+def speaking_device(company: Company, request: ApiRequest, named: str | None) -> Device:
+    """The device that asks KRA: the one named, or the company's active one, the head office's before others.
+
+    Raises DeviceUnknown, and DeviceNotReady when no active one is there.
+    """
+    environment = request.auth.environment
+    if named is not None:
+        return find_device(company.pk, environment, named, only=request.auth.device)
+    devices = Device.objects.select_related("company", "branch", "lane").filter(
+        company=company, environment=environment, status=Device.Status.ACTIVE
+    )
+    device = devices.order_by("branch__code").first()
+    if device is None:
+        raise DeviceNotReady("no device of the company is active")
+    return device
 
 
 def _out(synced: list[SyncedItem]) -> dict[str, Any]:

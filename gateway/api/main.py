@@ -16,6 +16,7 @@ from ninja.parser import Parser
 
 from gateway.api import (
     branches,
+    catalogue,
     classifications,
     codes,
     companies,
@@ -65,6 +66,7 @@ for prefix, router in {
     "keys": keys.router,
     "devices": devices.router,
     "items": items.router,
+    "catalogue": catalogue.router,
     "classifications": classifications.router,
     "codes": codes.router,
     "invoices": invoices.router,

@@ -138,6 +138,11 @@ PROBLEMS: dict[str, Kind] = {
         "An item is being registered at this moment",
         "Nothing was changed. Send the same request again in a few seconds.",
     ),
+    "item_retired": Kind(
+        409,
+        "The item is no longer sold",
+        "Bring it back with POST /api/items/{id}/restore/ before you change it.",
+    ),
     "not_refused": Kind(
         409,
         "The document is not refused",

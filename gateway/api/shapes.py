@@ -147,6 +147,7 @@ UnitCode = Annotated[
 CountryCode = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z]{2}$")]
 TaxLetter = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, max_length=1)]
 Barcode = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), AfterValidator(plain_line)]
+KraItemCode = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), AfterValidator(plain_line)]
 Amount = Annotated[
     Decimal,
     BeforeValidator(_amount),

@@ -15,6 +15,7 @@ from django.db import models, transaction
 
 from gateway.catalog import validity
 from gateway.catalog.models import Fetch, KraBranch, Notice
+from gateway.devices.asking import keep_attempts
 from gateway.devices.models import Device
 from gateway.devices.queries import app_for, credentials_for, profile_for
 from gateway.devices.services import activate_device
@@ -22,7 +23,6 @@ from gateway.kra import branch_documents, documents
 from gateway.kra.calls import branches
 from gateway.kra.client import Client, open_session
 from gateway.kra.errors import KraError, plain
-from gateway.lanes.models import Attempt
 
 CODES = "code_list"
 CLASSES = "item_class_list"
@@ -111,9 +111,9 @@ def fetch_reference_data(device: Device, *, now: datetime, only: Collection[str]
         counts[known.name] = known.store(device, rows, at or now, now)
         with transaction.atomic():
             _move(device, operation, at or now)
-            _add_attempts(device, [exchange])
+            keep_attempts(device, [exchange], kind="reference", with_answer=False)
     if error:
-        _add_attempts(device, [error.exchange] if error.exchange else [])
+        keep_attempts(device, [error.exchange] if error.exchange else [], kind="reference", with_answer=False)
         raise error
     return Fetched(**counts)
 
@@ -192,25 +192,3 @@ _LISTS = {
     BRANCHES: _List(branches.list_branches, _store_branches, "branches"),
     NOTICES: _List(branches.list_notices, _store_notices, "notices"),
 }
-
-
-def _add_attempts(device: Device, exchanges: Iterable[documents.Exchange]) -> None:
-    Attempt.objects.bulk_create(
-        Attempt(
-            company_id=device.company_id,
-            environment=device.environment,
-            kind="reference",
-            document_id=device.pk,
-            operation=exchange.operation,
-            started_at=exchange.started_at,
-            duration_ms=exchange.duration_ms,
-            http_status=exchange.http_status,
-            outcome=exchange.outcome,
-            code=exchange.code[:40],
-            message=exchange.message[:500],
-            request_sha256=exchange.request_sha256,
-            request=exchange.request_masked,
-            # the lists are long, public, and kept in tables of their own
-        )
-        for exchange in exchanges
-    )

@@ -60,7 +60,8 @@ REFUSED = Statement(
     name="refuse_items",
     postgres="""
 WITH refused AS (
-    UPDATE catalog_item i SET status = 'refused', problem = r.problem
+    UPDATE catalog_item i SET problem = r.problem,
+        status = CASE WHEN i.status = 'retired' THEN i.status ELSE 'refused' END
     FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE i.id = r.id
     RETURNING i.company_id, i.environment, i.public_id, i.code, i.problem
 )
@@ -70,7 +71,10 @@ SELECT gen_random_uuid(), company_id, environment, 'item.refused', 'warning', pu
 FROM refused
 """,
     sqlite=(
-        "UPDATE catalog_item SET status = 'refused', problem = :problem WHERE id = :id RETURNING id",
+        """
+UPDATE catalog_item SET problem = :problem, status = CASE WHEN status = 'retired' THEN status ELSE 'refused' END
+WHERE id = :id RETURNING id
+""",
         """
 INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
 SELECT lower(hex(randomblob(16))), company_id, environment, 'item.refused', 'warning', public_id, '',

@@ -2,30 +2,25 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import uuid
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
 
-from gateway.catalog.models import Item, ItemClass
-from gateway.catalog.queries import COUNTRY_CLASS, PACKAGING_UNIT_CLASS, QUANTITY_UNIT_CLASS, item_classes, known_codes
-from gateway.kra.codes import ProductType, TaxClass
+from gateway.audit.services import record
+from gateway.catalog.judging import PRODUCT_TYPES, PRODUCT_WORDS, ItemRow, RowProblem, RowsRefused, judge_all
+from gateway.catalog.models import Item
 from gateway.lanes import local
 from gateway.lanes.models import Job, Lane
 from gateway.lanes.services import lane_for
 from gateway.tenants.models import Company
 
 JOB_KIND = "item"
-PRODUCT_TYPES = {
-    "goods": ProductType.FINISHED_PRODUCT,
-    "service": ProductType.SERVICE,
-    "raw_material": ProductType.RAW_MATERIAL,
-}
 POLL_SECONDS = 0.05
 _SENT_TO_KRA = (
     "name",
@@ -46,42 +41,7 @@ class Outcome(StrEnum):
     WAITING = "waiting"
     REFUSED = "refused"
     UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemRow:
-    """One item as its company describes it. `product_type` is a word of PRODUCT_TYPES, `price` KES with 2 decimals.
-
-    `tax_type` may be empty where KRA's item class says the letter.
-    """
-
-    code: str
-    name: str
-    item_class: str
-    tax_type: str = ""
-    product_type: str = "goods"
-    packaging_unit: str = "NT"
-    quantity_unit: str = "U"
-    price: Decimal = Decimal("0.00")
-    barcode: str = ""
-    origin_country: str = "KE"
-
-
-class RowProblem(NamedTuple):
-    """What is wrong with one field of one row (counted from 0)."""
-
-    row: int
-    field: str
-    code: str
-    message: str
-
-
-class RowsRefused(Exception):
-    """Some rows cannot be taken as they are; nothing of the request was written."""
-
-    def __init__(self, problems: list[RowProblem]) -> None:
-        super().__init__(f"{len(problems)} problems")
-        self.problems = problems
+    RETIRED = "retired"
 
 
 class ItemInFlight(Exception):
@@ -92,6 +52,14 @@ class ItemInFlight(Exception):
         self.codes = codes
 
 
+class ItemUnknown(Exception):
+    """The company has no such item in this environment."""
+
+
+class ItemRetired(Exception):
+    """The item is no longer sold; it must be brought back before it can be changed."""
+
+
 class SyncedItem(NamedTuple):
     item: Item
     outcome: Outcome
@@ -100,30 +68,103 @@ class SyncedItem(NamedTuple):
 def sync_items(*, company: Company, environment: str, rows: Sequence[ItemRow], now: datetime) -> list[SyncedItem]:
     """Keep the company's items and queue the new and changed ones for registration at KRA, in the order of the rows.
 
-    All rows or none. An item that is registered and unchanged is left alone; one that KRA refused is asked again. A
-    change of product type, country or units makes a new item code at KRA, where codes are never used again.
-    Raises RowsRefused, ItemInFlight. After the commit the items' lane is woken.
+    All rows or none. An item that is registered and unchanged is left alone, and so is one that was retired; one that
+    KRA refused is asked again. A change of product type, country or units makes a new item code at KRA, where codes are
+    never used again. Raises RowsRefused, ItemInFlight. After the commit the items' lane is woken.
     """
-    wanted = _judged(environment, rows)
-    with transaction.atomic():
-        lane = lane_for(company, environment=environment, branch="", series=Lane.Series.ITEM)
-        Lane.objects.select_for_update().get(pk=lane.pk)
-        known = {
-            item.code: item
-            for item in Item.objects.select_for_update().filter(
-                company=company, environment=environment, code__in=[row.code for row in wanted]
-            )
-        }
-        items = [known.get(row.code) or Item(company=company, environment=environment, code=row.code) for row in wanted]
-        to_register = [item for item, row in zip(items, wanted, strict=True) if _take(item, row)]
-        _refuse_in_flight(to_register)
-        _save(to_register, now)
-        _queue(lane, to_register)
+    return keep_items(company=company, environment=environment, rows=judge_all(environment, rows), now=now)
+
+
+@transaction.atomic
+def keep_items(*, company: Company, environment: str, rows: Sequence[ItemRow], now: datetime) -> list[SyncedItem]:
+    """The same for rows that were judged already; each code stands there once. Raises RowsRefused, ItemInFlight."""
+    lane = locked_lane(company, environment)
+    own = Item.objects.select_for_update().filter(company=company, environment=environment)
+    known = {item.code: item for item in own.filter(code__in=[row.code for row in rows])}
+    _name_imported(own, known, rows)
+    items = [known.get(row.code) or Item(company=company, environment=environment, code=row.code) for row in rows]
+    to_register = [
+        item for item, row in zip(items, rows, strict=True) if item.status != Item.Status.RETIRED and _take(item, row)
+    ]
+    _refuse_in_flight(to_register)
+    _save(to_register, now)
+    _queue(lane, to_register)
     fresh = {id(item) for item in to_register}
     return [
-        SyncedItem(item, Outcome.WAITING if id(item) in fresh or not _is_registered(item) else Outcome.UNCHANGED)
-        for item in items
+        SyncedItem(item, Outcome.WAITING if id(item) in fresh else _OUTCOMES_UNTOUCHED[item.status]) for item in items
     ]
+
+
+def change_item(
+    *, company: Company, environment: str, public_id: uuid.UUID, changes: Mapping[str, Any], actor: str, now: datetime
+) -> Item:
+    """Change some fields of an item (those of ItemRow, but for its codes); KRA is told if it must hear of it.
+
+    Nothing is written when nothing changes. Raises ItemUnknown, ItemRetired, RowsRefused, ItemInFlight.
+    """
+    with transaction.atomic():
+        locked_lane(company, environment)
+        item = _find(company, environment, public_id)
+        if item.status == Item.Status.RETIRED:
+            raise ItemRetired(item.code)
+        before = described(item)
+        row = ItemRow(**{**before, **changes, "code": item.code})
+        (synced,) = sync_items(company=company, environment=environment, rows=[row], now=now)
+        after = described(synced.item)
+        if differing := {name for name in after if after[name] != before[name]}:
+            _tell(
+                synced.item,
+                "item.changed",
+                actor,
+                before={name: str(before[name]) for name in sorted(differing)},
+                after={name: str(after[name]) for name in sorted(differing)},
+            )
+        return synced.item
+
+
+@transaction.atomic
+def retire_item(*, company: Company, environment: str, public_id: uuid.UUID, actor: str, now: datetime) -> Item:
+    """Sell an item no more; KRA is told if it knows it. A second time changes nothing.
+
+    Raises ItemUnknown; ItemInFlight while it is being registered.
+    """
+    lane = locked_lane(company, environment)
+    item = _find(company, environment, public_id)
+    if item.status == Item.Status.RETIRED:
+        return item
+    _refuse_in_flight([item])
+    item.status, item.problem, item.updated_at = Item.Status.RETIRED, None, now
+    item.save(update_fields=["status", "problem", "updated_at"])
+    if item.kra_code:
+        _queue(lane, [item])
+    else:
+        Job.objects.filter(kind=JOB_KIND, document_id=item.pk).update(state=Job.State.CLOSED, last_error="retired")
+    _tell(item, "item.retired", actor)
+    return item
+
+
+@transaction.atomic
+def restore_item(*, company: Company, environment: str, public_id: uuid.UUID, actor: str, now: datetime) -> Item:
+    """Sell a retired item again, under its old code at KRA. A second time changes nothing.
+
+    Raises ItemUnknown; ItemInFlight while KRA is being told that it was retired.
+    """
+    lane = locked_lane(company, environment)
+    item = _find(company, environment, public_id)
+    if item.status != Item.Status.RETIRED:
+        return item
+    _refuse_in_flight([item])
+    item.status, item.problem, item.updated_at = Item.Status.WAITING, None, now
+    item.save(update_fields=["status", "problem", "updated_at"])
+    _queue(lane, [item])
+    _tell(item, "item.restored", actor)
+    return item
+
+
+def described(item: Item) -> dict[str, Any]:
+    """An item as the fields of its ItemRow."""
+    told = {name: getattr(item, name) for name in ("code", *_SENT_TO_KRA)}
+    return {**told, "product_type": PRODUCT_WORDS[item.product_type]}
 
 
 _PATIENT = threading.BoundedSemaphore(2)  # of the four threads that Django has
@@ -162,83 +203,61 @@ _OUTCOMES: dict[str, Outcome] = {
     Item.Status.WAITING: Outcome.WAITING,
     Item.Status.REGISTERED: Outcome.REGISTERED,
     Item.Status.REFUSED: Outcome.REFUSED,
-    Item.Status.RETIRED: Outcome.UNCHANGED,
+    Item.Status.RETIRED: Outcome.RETIRED,
 }
+_OUTCOMES_UNTOUCHED = {**_OUTCOMES, Item.Status.REGISTERED: Outcome.UNCHANGED}
 
 
-def _is_registered(item: Item) -> bool:
-    return item.status == Item.Status.REGISTERED
+def locked_lane(company: Company, environment: str) -> Lane:
+    """The lane of the company's item codes, locked: before any of its items, as the engine does."""
+    lane = lane_for(company, environment=environment, branch="", series=Lane.Series.ITEM)
+    return Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
 
 
-# Judging the rows
+def _find(company: Company, environment: str, public_id: uuid.UUID) -> Item:
+    items = Item.objects.select_for_update(no_key=True).filter(company=company, environment=environment)
+    item = items.filter(public_id=public_id).first()
+    if item is None:
+        raise ItemUnknown(public_id)
+    item.company = company
+    return item
 
 
-def _judged(environment: str, rows: Sequence[ItemRow]) -> list[ItemRow]:
-    """The rows with their tax letters filled in. Raises RowsRefused with every problem of every row."""
-    classes = item_classes(environment, (row.item_class for row in rows))
-    units = known_codes(environment, QUANTITY_UNIT_CLASS)
-    packagings = known_codes(environment, PACKAGING_UNIT_CLASS)
-    countries = known_codes(environment, COUNTRY_CLASS)
-    problems = list(_twice(rows))
-    judged = []
-    for index, row in enumerate(rows):
-        found = list(_about(row, classes.get(row.item_class), units, packagings, countries))
-        problems += [RowProblem(index, *problem) for problem in found]
-        item_class = classes.get(row.item_class)
-        letter = row.tax_type or (item_class.tax_type if item_class else "")
-        judged.append(replace(row, tax_type=letter))
+def _tell(item: Item, name: str, actor: str, **data: Any) -> None:
+    record(
+        item.company,
+        name,
+        subject=item.public_id,
+        environment=item.environment,
+        actor=actor,
+        code=item.code,
+        kra_code=item.kra_code,
+        **data,
+    )
+
+
+def _name_imported(own: QuerySet[Item], known: dict[str, Item], rows: Sequence[ItemRow]) -> None:
+    """Give items that came from KRA's list under KRA's code their company's own code. Raises RowsRefused."""
+    wanted = {row.kra_code: index for index, row in enumerate(rows) if row.kra_code}
+    if not wanted:
+        return
+    imported = {item.kra_code: item for item in own.filter(kra_code__in=wanted)}
+    problems: list[RowProblem] = []
+    for kra_code, index in wanted.items():
+        row, item = rows[index], imported.get(kra_code)
+        if item is None:
+            words = f"There is no item with KRA's code {kra_code}; import KRA's list first."
+            problems.append(RowProblem(index, "kra_code", "unknown_code", words))
+        elif item.code != row.code:
+            if item.code != item.kra_code or row.code in known:
+                words = f"KRA's code {kra_code} belongs to the item {item.code}."
+                problems.append(RowProblem(index, "kra_code", "code_taken", words))
+            else:
+                item.code = row.code
+                item.save(update_fields=["code"])
+                known[row.code] = item
     if problems:
-        raise RowsRefused(sorted(problems))
-    return judged
-
-
-def _about(
-    row: ItemRow,
-    item_class: ItemClass | None,
-    units: Mapping[str, str],
-    packagings: Mapping[str, str],
-    countries: Mapping[str, str],
-) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with one row: field, code, sentence."""
-    if item_class is None or not item_class.in_use:
-        yield (
-            "item_class",
-            "unknown_code",
-            f"KRA's classification has no item class {row.item_class} in use; choose one from KRA's list.",
-        )
-    if row.tax_type and row.tax_type not in set(TaxClass):
-        yield "tax_type", "unknown_code", f"{row.tax_type} is no tax letter; the letters are A, B, C, D and E."
-    elif item_class is not None and item_class.tax_type:
-        if row.tax_type not in {"", item_class.tax_type}:
-            yield (
-                "tax_type",
-                "contradicts_class",
-                f"KRA puts item class {item_class.code} ({item_class.name}) under tax letter {item_class.tax_type}, "
-                f"the item says {row.tax_type}. Correct the letter, or choose the item class that fits.",
-            )
-    elif not row.tax_type:
-        yield "tax_type", "missing", "KRA's item class does not say the tax letter, so the item must: A, B, C, D or E."
-    if row.product_type not in PRODUCT_TYPES:
-        yield "product_type", "unknown_value", f"Must be one of {', '.join(PRODUCT_TYPES)}."
-    if row.quantity_unit not in units:
-        yield "quantity_unit", "unknown_code", f"KRA has no quantity unit {row.quantity_unit}; U is unit, KG kilogram."
-    if row.packaging_unit not in packagings:
-        yield (
-            "packaging_unit",
-            "unknown_code",
-            f"KRA has no packaging unit {row.packaging_unit}; NT means without packaging.",
-        )
-    if row.origin_country not in countries:
-        yield "origin_country", "unknown_code", f"{row.origin_country} is no country code; Kenya is KE."
-
-
-def _twice(rows: Sequence[ItemRow]) -> Iterator[RowProblem]:
-    first: dict[str, int] = {}
-    for index, row in enumerate(rows):
-        if row.code in first:
-            yield RowProblem(index, "code", "duplicate", f"Item {row.code} is in items[{first[row.code]}] already.")
-        else:
-            first[row.code] = index
+        raise RowsRefused(problems)
 
 
 # Keeping and queueing

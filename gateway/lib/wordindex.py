@@ -16,7 +16,7 @@ MOST_WORDS = 12  # of a question that count
 MOST_BEGINNINGS = 2000  # words that a beginning may stand for
 MOST_TRIED = 40  # words that are compared with a misspelt one letter by letter
 MOST_GUESSES = 5  # words that a misspelt one may stand for
-_WORD = re.compile(r"[a-z0-9]+")
+_WORD = re.compile(r"[a-z]+|[0-9]+")  # "1kg" is "1 kg"
 
 
 class Hit(NamedTuple):

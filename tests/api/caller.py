@@ -1,5 +1,6 @@
 """A system that speaks to the API."""
 
+import json
 from typing import Any
 
 from django.test import Client
@@ -21,6 +22,13 @@ class Caller:
 
     def put(self, path: str, body: Any, **headers: str) -> Any:
         return self._client.put(path, body, content_type="application/json", headers={**self._headers, **headers})
+
+    def send(self, method: str, path: str, body: Any, **headers: str) -> Any:
+        """PUT, PATCH and the like; `body` is sent as JSON."""
+        text = body if isinstance(body, str | bytes) else json.dumps(body)
+        return self._client.generic(
+            method, path, text, content_type="application/json", headers={**self._headers, **headers}
+        )
 
     def ask(self, method: str, path: str, **headers: str) -> Any:
         return self._client.generic(method, path, headers={**self._headers, **headers})

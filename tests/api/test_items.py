@@ -44,7 +44,7 @@ def test_items_are_taken_and_wait_for_kra(owner: Caller, path: str) -> None:
         "kra_code": None,
         "problem": None,
     }
-    assert response.json()["summary"] == {"registered": 0, "waiting": 1, "refused": 0, "unchanged": 0}
+    assert response.json()["summary"] == {"registered": 0, "waiting": 1, "refused": 0, "unchanged": 0, "retired": 0}
 
 
 @pytest.mark.usefixtures("classes")

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from gateway.api.branches import BranchChange, BranchNew
+from gateway.api.catalogue import ImportIn, ItemPatch, ItemPut
 from gateway.api.companies import StatusIn
 from gateway.api.devices import ActivateIn, KeyIn
 from gateway.api.examples import BODIES, INVOICE, SALE
@@ -107,12 +108,14 @@ def test_the_description_does_not_depend_on_the_installation() -> None:
 def test_every_body_has_an_example_that_is_taken() -> None:
     assert check(read_sale(json.dumps(SALE).encode()), now=utc_now()) == []
     bodies: dict[str, type[Body]] = {"sync_items": ItemsIn, "sync_items_short": ItemsIn}
+    bodies |= {"import_items": ImportIn, "replace_item": ItemPut}
     bodies |= {"activate_device": ActivateIn, "enter_key": KeyIn, "onboard": OnboardIn}
     bodies |= {"set_company_status": StatusIn, "add_branch": BranchNew, "change_branch": BranchChange}
     bodies |= {"make_key": KeyNew, "rotate_key": RotateIn}
-    assert set(BODIES) == set(bodies)
+    assert set(BODIES) == {*bodies, "change_item"}
     for name, model in bodies.items():
         model.model_validate(BODIES[name])
+    assert set(BODIES["change_item"]) <= set(ItemPatch.model_fields)
     for path, _, one in operations():
         assert "requestBody" not in one or "example" in one["requestBody"]["content"]["application/json"], path
 

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from gateway.catalog.judging import ItemRow, RowsRefused
 from gateway.catalog.models import Item, ItemClass
 from gateway.catalog.services import (
     ItemInFlight,
-    ItemRow,
     Outcome,
-    RowsRefused,
     SyncedItem,
     sync_items,
     wait_for_items,

@@ -33,7 +33,13 @@ TAX = "docs/explanation/tax-and-amounts.md"
 PROBLEM_PAGE = "docs/reference/problems.md"
 FILES_WITH_CODES = [
     *("gateway/api/errors.py", "gateway/api/hot.py", "gateway/api/invoices.py", "gateway/api/onboarding.py"),
-    *("gateway/api/shapes.py", "gateway/catalog/services.py", "gateway/kra/tax.py"),
+    *(
+        "gateway/api/shapes.py",
+        "gateway/api/catalogue.py",
+        "gateway/catalog/judging.py",
+        "gateway/catalog/services.py",
+        "gateway/kra/tax.py",
+    ),
     *("gateway/sales/intake.py", "gateway/sales/services.py"),
 ]
 

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from django.db import close_old_connections
 
+from gateway.catalog.judging import ItemRow
 from gateway.catalog.models import Item, ItemClass
-from gateway.catalog.services import ItemRow, sync_items
+from gateway.catalog.services import sync_items
 from gateway.catalog.shelf import Shelf
 from gateway.devices.desk import Desk
 from gateway.devices.models import Device
