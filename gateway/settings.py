@@ -135,6 +135,7 @@ INSTALLED_APPS = [
     "gateway.lanes",
     "gateway.devices",
     "gateway.catalog",
+    "gateway.stock",
     "gateway.sales",
     "gateway.reports",
     "gateway.ops",

@@ -27,12 +27,19 @@ from gateway.reports.services import generate_compliance_reports, generate_daily
 from gateway.sales import statements
 from gateway.sales.services import Till
 from gateway.sales.signing import Signing
+from gateway.stock import statements as stock_statements
+from gateway.stock.reporting import Reporting
 
 # How a document of each kind is fetched when its turn starts, and who carries it to KRA
-STARTS = {"invoice": statements.START, "item": registration.START}
+STARTS = {
+    "invoice": statements.START,
+    "item": registration.START,
+    "stock": stock_statements.START,
+}
 HANDLERS: dict[str, Callable[[Desk, Shelf, Read], Handler]] = {
     "invoice": lambda desk, shelf, read: Signing(desk, read, shelf=shelf, late_seconds=settings.ENGINE_LATE_SECONDS),
     "item": lambda desk, shelf, read: registration.Registration(desk),
+    "stock": lambda desk, shelf, read: Reporting(desk, late_seconds=settings.ENGINE_LATE_SECONDS),
 }
 
 

@@ -54,7 +54,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `package_rule` and `stock_package_rule`: `one` sends 1 package whatever the quantity, `quantity` the quantity.
     `unit_padding` is put before a unit of one or three letters inside an item code (the samples write U as XU), empty
     leaves units alone. `paths` names the column of the path table. `late_seconds`: how long after the last try a
-    message may still land.
+    message may still land. `stock_first`: goods are sold only out of stock that KRA was told of.
+    `stock_numbers_checked`: KRA is proven to count stock movements, so that a repeated number is not booked twice.
     """
 
     name: str
@@ -75,6 +76,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     lookup_seconds: int = 30
     write_seconds: int = 60
     late_seconds: int = 300
+    stock_first: bool = False
+    stock_numbers_checked: bool = False
     max_concurrent: int = 256  # calls at one host at a time
     answer_bytes: int = 64 * 1024 * 1024  # longer ones are broken off; the whole item classification is some 10 MB
 
@@ -119,6 +122,8 @@ PROFILES: dict[str, Profile] = {
             token_url="https://sbx.kra.go.ke/v1/token/generate",
             receipt_url=_SANDBOX_RECEIPT,
             paths="gava_standard",
+            stock_first=True,
+            stock_numbers_checked=True,
         ),
         Profile(
             name="gavaconnect_production",
@@ -128,6 +133,8 @@ PROFILES: dict[str, Profile] = {
             token_url="https://api.kra.go.ke/v1/token/generate",
             receipt_url=_PRODUCTION_RECEIPT,
             paths="gava_standard",
+            stock_first=True,
+            stock_numbers_checked=True,
             write_seconds=120,
         ),
         Profile(
@@ -177,6 +184,8 @@ def simulator(flavour: Flavour, origin: str, **overrides: object) -> Profile:
         "token_url": f"{origin}/gavaconnect/v1/token/generate" if flavour is Flavour.GAVACONNECT else "",
         "receipt_url": origin + _VERIFY,
         "max_concurrent": 1024,
+        "stock_first": flavour is Flavour.GAVACONNECT,
+        "stock_numbers_checked": flavour is Flavour.GAVACONNECT,
         "paths": {Flavour.OSCU_DIRECT: "oscu", Flavour.GAVACONNECT: "gava_standard", Flavour.VSCU: "vscu"}[flavour],
     }
     return _made({**values, **overrides})

@@ -188,16 +188,17 @@ class PostgresStore:
 
     async def _write(self, connection: psycopg.AsyncConnection[dict[str, Any]], batch: Batch) -> Committed:
         kept: dict[uuid.UUID, int] = {}
-        kept_lanes: set[int] = set()
+        new_work: set[int] = set()
         intakes: dict[Statement, list[Row]] = {}
         for order, intake in enumerate(batch.intakes):
             intakes.setdefault(intake.statement, []).append({**intake.row, "ord": order})
         for statement, rows in intakes.items():
             for row in await self._rows(connection, statement.postgres, _json(rows)):
                 kept[row["public_id"]] = row["id"]
-                kept_lanes.add(row["lane_id"])
+                new_work.add(row["lane_id"])
         await connection.execute(LOCK_LANES, (lanes_of(batch),))
         applied: set[int] = set()
+        woken: set[int] = set()
         if batch.settles:
             jobs = [
                 {
@@ -211,8 +212,14 @@ class PostgresStore:
             cursor = await connection.execute(SETTLE_JOBS, {"rows": _json_without_nul(jobs), "token": self.token})
             applied = {row["id"] for row in await cursor.fetchall()}
             for statement, rows in effects_by_statement(batch, applied=applied).items():
-                await self._rows(connection, statement.postgres, _json_without_nul(rows))
-        requests = lane_requests(batch, applied=applied, kept_lanes=kept_lanes)
+                woken.update(
+                    lane_id
+                    for row in await self._rows(connection, statement.postgres, _json_without_nul(rows))
+                    if (lane_id := row.get("woken_lane_id")) is not None
+                )
+        if woken:  # whoever is letting one of these go right now must see its new job, or we see that it is free
+            await connection.execute(LOCK_LANES, (sorted(woken),))
+        requests = lane_requests(batch, applied=applied, new_work=new_work | woken)
         if not requests:
             return Committed(kept, applied=applied)
         cursor = await connection.execute(

@@ -153,13 +153,13 @@ class SqliteStore:
 
     def _write(self, batch: Batch) -> Committed:
         kept: dict[uuid.UUID, int] = {}
-        kept_lanes: set[int] = set()
+        new_work: set[int] = set()
         for intake in batch.intakes:
             row = {name: to_sqlite(value) for name, value in intake.row.items()}
             returned = self._statement(intake.statement, row)
             if returned:
                 kept[uuid.UUID(str(intake.row["public_id"]))] = returned[0]["id"]
-                kept_lanes.add(intake.row["lane_id"])
+                new_work.add(intake.row["lane_id"])
         applied: set[int] = set()
         for settle in batch.settles:
             params = {
@@ -173,9 +173,11 @@ class SqliteStore:
                 applied.add(settle.started.job_id)
         for statement, rows in effects_by_statement(batch, applied=applied).items():
             for effect_row in rows:
-                self._statement(statement, {name: to_sqlite(value) for name, value in effect_row.items()})
+                params = {name: to_sqlite(value) for name, value in effect_row.items()}
+                woken = (row.get("woken_lane_id") for row in self._statement(statement, params))
+                new_work.update(lane_id for lane_id in woken if lane_id is not None)
         committed = Committed(kept, applied=applied)
-        for request in lane_requests(batch, applied=applied, kept_lanes=kept_lanes):
+        for request in lane_requests(batch, applied=applied, new_work=new_work):
             self._advance(request, batch.may_start, committed)
         return committed
 

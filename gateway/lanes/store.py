@@ -45,12 +45,14 @@ class Effect:
     """A row for a statement that is written when a turn is settled.
 
     `always` marks what KRA gave and must not be lost: it is written even when the lane has meanwhile gone to another
-    process, so its statement must guard itself against being written twice.
+    process, so its statement must guard itself against being written twice. A statement that queues a job in another
+    lane returns it as `woken_lane_id`; `lanes` are those it may wake, locked in one order with the batch's own.
     """
 
     statement: Statement
     row: Row
     always: bool = False
+    lanes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +187,10 @@ class LaneRequest:
         self.failed = settlement.failed
 
 
-def lane_requests(batch: Batch, *, applied: set[int], kept_lanes: set[int]) -> list[LaneRequest]:
+def lane_requests(batch: Batch, *, applied: set[int], new_work: set[int]) -> list[LaneRequest]:
     """One request a lane, in id order; settlements that lost their lease ask for nothing."""
     requests: dict[int, LaneRequest] = {}
-    for lane_id in kept_lanes:
+    for lane_id in new_work:
         requests[lane_id] = LaneRequest(lane_id)
     for look in batch.looks:
         request = requests.setdefault(look.lane_id, LaneRequest(look.lane_id))
@@ -203,6 +205,9 @@ def lane_requests(batch: Batch, *, applied: set[int], kept_lanes: set[int]) -> l
 def lanes_of(batch: Batch) -> list[int]:
     """Every lane the batch touches, in the order in which they must be locked."""
     lanes = {settle.started.lane_id for settle in batch.settles} | {look.lane_id for look in batch.looks}
+    for settle in batch.settles:
+        for effect in settle.settlement.effects:
+            lanes.update(effect.lanes)
     return sorted(lanes | {intake.row["lane_id"] for intake in batch.intakes})
 
 

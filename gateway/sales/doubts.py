@@ -35,8 +35,11 @@ from gateway.lanes.models import Attempt, Job, Lane
 from gateway.lanes.queries import is_alive
 from gateway.lib.clock import from_stamp
 from gateway.lib.crypto import SealBroken
+from gateway.sales import statements
 from gateway.sales.actions import JOB_KIND, tell_of
 from gateway.sales.models import Invoice
+from gateway.stock.booking import run
+from gateway.stock.services import wake_stock
 
 _STAMP = re.compile(r"\d{14}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 _FORMS = (
@@ -159,6 +162,9 @@ def sign_by_hand(doubt: Doubt, signed: SignedByHand, *, actor: str) -> Invoice:
             settled_at=Now(),
         )
         tell_of(invoice, "invoice.signed", actor=actor, number=doubt.number, recovered=True)
+        key = {"company_id": invoice.company_id, "environment": invoice.environment, "cause": f"invoice:{invoice.pk}"}
+        for followed in run(statements.FOLLOW, {"id": invoice.pk, "tag": invoice.tag, **key}):
+            wake_stock(followed["woken_lane_id"])
         _go_on(
             lane,
             invoice,

@@ -37,6 +37,7 @@ from gateway.kra.errors import (
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import LeaseLost, Turn
 from gateway.lanes.store import Effect, Read, Settlement, StoreDown
+from gateway.lanes.telling import TELL_HELD
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
@@ -378,6 +379,7 @@ class Signing:
                 adopt = {"id": mine["id"], "lane_id": lane_id, "number": other.number}
                 effects.append(Effect(statements.RECORD_FOUND, _found_row(case, other)))
                 effects.append(Effect(statements.SIGN, {"id": mine["id"], "tag": other.tag, **changes}, always=True))
+                effects.append(_follow(case, mine["id"], other.tag))
                 effects.append(Effect(statements.ADOPT_FOUND, adopt))
             elif not (mine["status"] == "signed" and mine["number"] == other.number):
                 return [], (
@@ -423,10 +425,20 @@ def _signed(case: Case, number: int, signature: Signature, *, recovered: bool) -
     changes = _receipt(case.seat, number, signature, recovered=recovered)
     tag = case.turn.started.document["tag"]
     sign = Effect(statements.SIGN, {"id": case.id, "tag": tag, **changes}, always=True)
+    follow = _follow(case, case.id, tag)
     told = {"status": "signed", "problem": None, **changes}
     if case.problem.get("code") == REBUILT:
         told = {}  # its figures changed on the way: whoever waits reads it anew
-    return Settlement(state="closed", used=number, effects=[*case.effects, sign], changes=told)
+    return Settlement(state="closed", used=number, effects=[*case.effects, sign, follow], changes=told)
+
+
+def _follow(case: Case, invoice_id: int, tag: str) -> Effect:
+    """What was sold leaves the stock of the branch, where that is kept."""
+    document = case.turn.started.document
+    key = {"company_id": document["company_id"], "environment": document["environment"]}
+    row = {"id": invoice_id, "tag": tag, "cause": f"invoice:{invoice_id}", **key}
+    lane_id = document["stock_lane_id"]
+    return Effect(statements.FOLLOW, row, always=True, lanes=() if lane_id is None else (lane_id,))
 
 
 def _may_rebuild(case: Case) -> bool:
@@ -528,7 +540,7 @@ def _hold(case: Case, reason: str, *, code: str, error: KraError | None = None) 
         state="started" if unanswered else "queued",
         hold_reason=reason,
         error=str(error or reason)[:300],
-        effects=[*case.effects, Effect(statement, row), Effect(statements.TELL_HELD, told)],
+        effects=[*case.effects, Effect(statement, row), Effect(TELL_HELD, told)],
     )
 
 

@@ -6,6 +6,7 @@ or right after it, and only if the change was made; so repeating a statement cha
 """
 
 from gateway.lanes.store import Statement
+from gateway.stock.booking import booking
 
 _EVENT_SQLITE = """
 INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
@@ -88,8 +89,10 @@ UPDATE sales_invoice i SET
                     ELSE i.unanswered_at END
 FROM jsonb_to_recordset(%s::jsonb) AS r(document_id bigint, number bigint, in_doubt bool, left_behind bool)
 WHERE i.id = r.document_id AND i.status IN ('queued', 'sending', 'unknown')
-RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.reference, i.body, i.tag, i.total,
+RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.reference, i.body, i.tag, i.total, i.kind,
     i.figures->'lines' AS lines, i.buyer_pin, i.unanswered_at, i.problem, i.issued_at,
+    (SELECT s.id FROM lanes_lane l JOIN lanes_lane s ON s.environment = l.environment AND s.pin = l.pin
+        AND s.branch = l.branch AND s.series = 'stock' WHERE l.id = i.lane_id) AS stock_lane_id,
     (SELECT f.document FROM sales_found f
      WHERE f.lane_id = i.lane_id AND f.tag = i.tag AND f.adopted_by_id IS NULL LIMIT 1) AS found
 """,
@@ -102,8 +105,10 @@ UPDATE sales_invoice SET
                     WHEN :in_doubt THEN COALESCE(unanswered_at, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
                     ELSE unanswered_at END
 WHERE id = :document_id AND status IN ('queued', 'sending', 'unknown')
-RETURNING id, public_id, company_id, environment, device_id, reference, body, tag, total,
+RETURNING id, public_id, company_id, environment, device_id, reference, body, tag, total, kind,
     json_extract(figures, '$.lines') AS lines, buyer_pin, unanswered_at, problem, issued_at,
+    (SELECT s.id FROM lanes_lane l JOIN lanes_lane s ON s.environment = l.environment AND s.pin = l.pin
+        AND s.branch = l.branch AND s.series = 'stock' WHERE l.id = sales_invoice.lane_id) AS stock_lane_id,
     (SELECT f.document FROM sales_found f
      WHERE f.lane_id = sales_invoice.lane_id AND f.tag = sales_invoice.tag AND f.adopted_by_id IS NULL) AS found
 """,
@@ -146,6 +151,29 @@ WHERE id = :id AND tag = :tag AND status <> 'signed' RETURNING id
             "'recovered', json(CASE WHEN recovered THEN 'true' ELSE 'false' END))",
         ),
     ),
+)
+
+# What was sold leaves the stock, in the same commit and once, wherever the branch keeps the item in stock. It follows
+# SIGN, and is written like it even by a process that lost its lease.
+FOLLOW = booking(
+    "follow_signed_sales",
+    postgres="""
+SELECT r.cause, i.company_id, i.environment, i.lane_id AS beside_lane_id, '11' AS reason,
+    (i.issued_at AT TIME ZONE 'Africa/Nairobi')::date AS occurred_on, i.figures->'lines' AS lines, '' AS fingerprint,
+    false AS is_opening, true AS counts, true AS tells_kra, true AS tracked_only, 'Sale ' || i.reference AS remark,
+    i.buyer_pin AS counterparty_pin, i.buyer_name AS counterparty_name, '' AS counterparty_branch,
+    NULL::bigint AS partner_id, '' AS actor
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, tag text, cause text) JOIN sales_invoice i ON i.id = r.id
+WHERE i.tag = r.tag AND i.status = 'signed' AND i.kind = 'sale'
+""",
+    sqlite="""
+SELECT :cause AS cause, i.company_id, i.environment, i.lane_id AS beside_lane_id, '11' AS reason,
+    date(i.issued_at, '+3 hours') AS occurred_on, json_extract(i.figures, '$.lines') AS lines, '' AS fingerprint,
+    0 AS is_opening, 1 AS counts, 1 AS tells_kra, 1 AS tracked_only, 'Sale ' || i.reference AS remark,
+    i.buyer_pin AS counterparty_pin, i.buyer_name AS counterparty_name, '' AS counterparty_branch,
+    NULL AS partner_id, '' AS actor
+FROM sales_invoice i WHERE i.id = :id AND i.tag = :tag AND i.status = 'signed' AND i.kind = 'sale'
+""",
 )
 
 REFUSE = Statement(
@@ -267,23 +295,6 @@ WHERE f.lane_id = r.lane_id AND f.number = r.number AND f.adopted_by_id IS NULL
         """
 UPDATE sales_found SET adopted_by_id = :id WHERE lane_id = :lane_id AND number = :number AND adopted_by_id IS NULL
     AND EXISTS (SELECT 1 FROM sales_invoice i WHERE i.id = :id AND i.status = 'signed' AND i.number = :number)
-""",
-    ),
-)
-
-TELL_HELD = Statement(
-    name="tell_held",
-    postgres="""
-INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
-SELECT gen_random_uuid(), company_id, environment, 'lane.held', 'warning', subject, '',
-    jsonb_build_object('reason', reason), now()
-FROM jsonb_to_recordset(%s::jsonb) AS r(company_id bigint, environment text, subject uuid, reason text)
-""",
-    sqlite=(
-        """
-INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
-VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.held', 'warning', :subject, '',
-    json_object('reason', :reason), strftime('%Y-%m-%d %H:%M:%f000', 'now'))
 """,
     ),
 )
