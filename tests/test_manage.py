@@ -11,6 +11,14 @@ ROOT = Path(__file__).resolve().parents[1]
 KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
 
 
+def manage(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command as on a machine that has none of our secrets but these."""
+    ours = {"SECRET_KEY", "SECRET_KEY_FILE", "ENCRYPTION_KEY", "ENCRYPTION_KEY_FILE"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    program = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(program, env={**kept, **settings}, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -21,16 +29,19 @@ KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
     ],
 )
 def test_a_setting_that_is_missing_or_wrong_is_told_in_one_sentence(settings: dict[str, str], sentence: str) -> None:
-    ours = {"SECRET_KEY", "SECRET_KEY_FILE", "ENCRYPTION_KEY", "ENCRYPTION_KEY_FILE"}
-    kept = {name: value for name, value in os.environ.items() if name not in ours}
-    done = subprocess.run(
-        [sys.executable, "manage.py", "lanes", "list"],
-        env={**kept, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    done = manage("lanes", "list", **settings)
     assert done.returncode == 1 and done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert sentence in line and line.endswith("(see docs/reference/settings.md).")
+
+
+@pytest.mark.parametrize("command", ["demo", "sell", "run_simulator", "openapi"])
+def test_what_seals_nothing_works_on_a_fresh_clone(command: str) -> None:
+    done = manage(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "") and f"manage.py {command}" in done.stdout
+
+
+def test_a_rehearsed_certification_works_on_a_fresh_clone_and_a_real_one_wants_the_master_key(tmp_path: Path) -> None:
+    rehearsed = manage("certify", "--simulator", "--out", str(tmp_path / "evidence"))
+    assert rehearsed.returncode == 0 and "24 passed" in rehearsed.stdout
+    assert "Set the SECRET_KEY environment variable" in manage("certify", "--flavour", "gavaconnect").stderr

@@ -17,6 +17,12 @@ PREFIX = {
     "gavaconnect": "/gavaconnect/etims-oscu/api/v1",
     "vscu": "/vscu",
 }
+WAYS = {  # flavour, and the column of the table that has its paths
+    "oscu_direct": ("oscu_direct", "oscu"),
+    "gavaconnect_standard": ("gavaconnect", "gava_standard"),
+    "gavaconnect_integrator": ("gavaconnect", "gava_integrator"),
+    "vscu": ("vscu", "vscu"),
+}
 TOKEN_PATH = "/gavaconnect/v1/token/generate?grant_type=client_credentials"
 ITEM = "KE2NTTU0000001"
 
@@ -99,9 +105,10 @@ class Kra:
 
 
 class Till:
-    """One branch of one taxpayer, on one flavour."""
+    """One branch of one taxpayer, on one of the WAYS; `gavaconnect` alone means its standard paths."""
 
-    def __init__(self, simulator: Kra, flavour: str, pin: str = "P051234567X", branch: str = "00") -> None:
+    def __init__(self, simulator: Kra, way: str, pin: str = "P051234567X", branch: str = "00") -> None:
+        flavour, self.column = WAYS["gavaconnect_standard" if way == "gavaconnect" else way]
         self.simulator, self.flavour, self.pin, self.branch = simulator, flavour, pin, branch
         self.serial = f"{flavour}-{pin}-{branch}"
         self.key = ""
@@ -111,9 +118,8 @@ class Till:
         simulator.approve(pin, branch, self.serial, kind="vscu" if flavour == "vscu" else "oscu")
 
     def path(self, operation: str) -> str | None:
-        paths = operations()[operation]["paths"]
-        name = {"oscu_direct": "oscu", "gavaconnect": "gava_standard", "vscu": "vscu"}[self.flavour]
-        return None if paths[name] is None else PREFIX[self.flavour] + paths[name]
+        path = operations()[operation]["paths"][self.column]
+        return None if path is None else PREFIX[self.flavour] + path
 
     def identity(self) -> dict[str, str]:
         """The headers of every call but the first."""
@@ -158,7 +164,8 @@ class Till:
         """Initialize, fetch the item classes, register one item; on GavaConnect report stock of it."""
         answer = self.send("device_init", {"dvcSrlNo": self.serial})
         assert answer.is_accepted, answer
-        self.key = answer.data["info"]["cmcKey"] or ""
+        given = answer.body.get("responseBody", answer.body)  # the integrator path has the key at its root
+        self.key = given["data"]["info"].get("cmcKey") or given.get("cmcKey") or ""
         assert self.send("item_class_list").is_accepted
         assert self.send("item_save", itemCd=ITEM).is_accepted
         if self.flavour == "gavaconnect":
