@@ -10,6 +10,7 @@ At the end the ledger must hold each branch's numbers without a gap.
 
 import argparse
 import asyncio
+import functools
 import json
 import multiprocessing
 import os
@@ -149,17 +150,16 @@ class Line(asyncio.Protocol):
 def call(url: str, branches: list[Branch], span: tuple[float, float], answers: Any) -> None:
     """A process: sell for its branches until the time is over."""
     address = urlsplit(url)
+    host, port = str(address.hostname), int(address.port or 80)
 
     async def run() -> Tally:
         tally, loop = Tally(), asyncio.get_running_loop()
-        made = [
-            await loop.create_connection(
-                lambda branch=branch: Line(branch, tally, span), address.hostname, address.port
-            )
-            for branch in branches
-        ]
+        lines = []
+        for branch in branches:
+            made = await loop.create_connection(functools.partial(Line, branch, tally, span), host, port)
+            lines.append(made[1])
         async with asyncio.timeout_at(span[1] + PATIENCE_SECONDS):
-            await asyncio.gather(*(protocol.ended for _, protocol in made))
+            await asyncio.gather(*(line.ended for line in lines))
         return tally
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
