@@ -8,6 +8,7 @@ start.
 import base64
 import binascii
 import os
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -125,11 +126,15 @@ ROOT_URLCONF = "gateway.urls"
 WSGI_APPLICATION = None
 AUTH_USER_MODEL = "tenants.User"
 INSTALLED_APPS = [
+    "gateway.dashboard",  # first: its templates stand before those of the libraries
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
     "gateway.tenants",
     "gateway.audit",
     "gateway.lanes",
@@ -152,6 +157,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "gateway.dashboard.sessions.SessionTimes",
+    "axes.middleware.AxesMiddleware",  # last: turns the answer to a locked-out login into the page that says so
 ]
 TEMPLATES = [
     {
@@ -216,6 +224,78 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# People in the browser, under /account/: allauth asks who they are, axes stops guessing, nobody signs up by themselves
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses who is locked out before a password is looked at
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+LOGIN_URL = "/account/login/"
+LOGIN_REDIRECT_URL = "/home/"
+ACCOUNT_ADAPTER = "gateway.dashboard.accounts.Accounts"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"  # the link of an invitation proved the address
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # a mail for each change of password or second step
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # an address that we do not know gets no mail
+ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_SESSION_REMEMBER = False  # the cookie goes with the browser
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(SYSTEM_URL).scheme
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600  # seconds; after that a change of the second step asks for the password again
+# Axes counts wrong passwords of one person from one address. These two slow down who tries many names from one address
+# or one name from many; and who knows a password and tries the six digits
+ACCOUNT_RATE_LIMITS = {"password_failed": "60/5m/ip,20/5m/key", "login_failed": "5/5m/key"}
+_FORMS = "gateway.dashboard.account_forms"
+ACCOUNT_FORMS = {
+    "login": f"{_FORMS}.LoginForm",
+    "reauthenticate": f"{_FORMS}.ReauthenticateForm",
+    "change_password": f"{_FORMS}.ChangePasswordForm",
+    "reset_password": f"{_FORMS}.ResetPasswordForm",
+    "reset_password_from_key": f"{_FORMS}.ResetPasswordKeyForm",
+}
+MFA_FORMS = {
+    "authenticate": f"{_FORMS}.CodeForm",
+    "reauthenticate": f"{_FORMS}.ReauthenticateCodeForm",
+    "activate_totp": f"{_FORMS}.ActivateTOTPForm",
+}
+MFA_ADAPTER = "gateway.dashboard.accounts.SecondStep"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = COMPANY_NAME
+MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds that a phone's clock may differ
+
+LOGIN_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5)  # wrong passwords of one person from one address
+LOGIN_LOCKED_MINUTES = env.int("LOGIN_LOCKED_MINUTES", default=15)
+if min(LOGIN_FAILURE_LIMIT, LOGIN_LOCKED_MINUTES) < 1:
+    raise ImproperlyConfigured("LOGIN_FAILURE_LIMIT and LOGIN_LOCKED_MINUTES must be 1 or more.")
+AXES_FAILURE_LIMIT = LOGIN_FAILURE_LIMIT
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCKED_MINUTES)
+# Both together: whoever knows a colleague's address cannot lock them out from elsewhere, nor a shop its whole office
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # "15 minutes" must come true for whoever tries meanwhile
+AXES_USERNAME_FORM_FIELD = "email"
+AXES_LOCKOUT_CALLABLE = "gateway.dashboard.accounts.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False  # names and addresses stay out of its log lines
+
+# Sessions: how long one lives in all, and how long it may lie idle
+SESSION_HOURS = env.int("SESSION_HOURS", default=12)
+SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=60)
+if min(SESSION_HOURS, SESSION_IDLE_MINUTES) < 1:
+    raise ImproperlyConfigured("SESSION_HOURS and SESSION_IDLE_MINUTES must be 1 or more.")
+SESSION_ENGINE = "gateway.tenants.sessions"  # in the database: cookies only as hashes, contents sealed
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)  # how long the link of an invitation opens
+if INVITATION_DAYS < 1:
+    raise ImproperlyConfigured("INVITATION_DAYS must be 1 or more.")
+
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = SYSTEM_URL.startswith("https://")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 
@@ -241,7 +321,10 @@ LOGGING = {
     "formatters": {"line": {"()": "gateway.ops.logs.formatter", "as_json": LOG_JSON}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"django": {"handlers": [], "propagate": True}},  # not Django's own handlers besides
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},  # not Django's own handlers besides
+        "axes": {"level": "WARNING"},  # four lines for each sign-in otherwise
+    },
 }
 # Who may read /metrics besides this machine itself: whoever sends `Authorization: Bearer <token>`
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

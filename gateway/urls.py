@@ -9,14 +9,14 @@ from django.views.generic import RedirectView
 from gateway.api import docs, main
 from gateway.api.errors import answer_error, answer_problem
 from gateway.api.problems import Problem
-from gateway.dashboard import receipts
+from gateway.dashboard import urls as pages
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(url="/docs/"), name="home"),
+    path("", RedirectView.as_view(url="/docs/"), name="start"),
     path("api/openapi.json", docs.openapi, name="openapi"),
     path("api/", include(main.urlpatterns())),
     *docs.urlpatterns,
-    *receipts.urlpatterns,
+    *pages.urlpatterns,
 ]
 
 

@@ -6,14 +6,13 @@ None of them sends anything, and each may run twice, or in two processes at once
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from gateway.lanes import local
 from gateway.lanes.models import Attempt, Job, Lane, Process
 from gateway.lib.clock import utc_now
-from gateway.tenants.upkeep import forget_ended_keys
+from gateway.tenants.upkeep import forget_ended_keys, forget_expired_sessions
 
 UNTOUCHED = timedelta(minutes=1)
 DEAD = timedelta(hours=1)  # much longer than any lease
@@ -65,6 +64,6 @@ def cleanup_old_data(*, now: datetime | None = None) -> int:
     now = now or utc_now()
     deleted = forget_ended_keys(before=now - timedelta(days=settings.RETENTION_KEY_DAYS))
     deleted += Process.objects.filter(expires_at__lt=now - DEAD).delete()[0]
-    while expired := list(Session.objects.filter(expire_date__lt=now).values_list("pk", flat=True)[:BATCH]):
-        deleted += Session.objects.filter(pk__in=expired).delete()[0]
+    while forgotten := forget_expired_sessions(before=now, most=BATCH):
+        deleted += forgotten
     return deleted

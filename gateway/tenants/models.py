@@ -4,6 +4,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -31,6 +32,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in with an e-mail address; what they may see comes from their memberships."""
 
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=100, blank=True)
     is_active = models.BooleanField(default=True)
@@ -216,3 +218,54 @@ class DataKey(models.Model):
 
     def __str__(self) -> str:
         return f"data key of {self.company.name}"
+
+
+class Invitation(models.Model):
+    """A place in a company that is held for whoever opens the link in a mail; the link's token is kept as a hash."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="invitations")
+    email = models.EmailField()  # lower case
+    name = models.CharField(max_length=100, blank=True)
+    role = models.CharField(max_length=20, choices=Role.choices)
+    access_until = models.DateTimeField(null=True, blank=True)  # becomes the member's expires_at
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the newest link's token, hex
+    invited_by = models.CharField(max_length=300)  # as the journal names them
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)  # when the mail server took the newest mail
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company", "email"],
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="invitation_open_once",
+            ),
+            models.CheckConstraint(
+                condition=~Q(role=Role.REVENUE_OFFICER) | Q(access_until__isnull=False), name="invited_officer_leaves"
+            ),
+        ]
+        indexes = [models.Index(fields=["company", "-id"], name="invitation_company")]
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role}"
+
+
+class BrowserSession(AbstractBaseSession):
+    """A browser that somebody signed in with. `session_key` is a hash of the cookie; the contents are sealed."""
+
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="browser_sessions")
+    began_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)  # to the minute
+    address = models.CharField(max_length=45, blank=True)
+    browser = models.CharField(max_length=200, blank=True)  # what it calls itself
+
+    class Meta(AbstractBaseSession.Meta):
+        verbose_name = "browser session"
+        verbose_name_plural = "browser sessions"
+
+    def __str__(self) -> str:
+        return f"a browser of {self.user}"

@@ -41,6 +41,16 @@ def is_ours(public_key: str) -> bool:
     return public_key in _ring().public_keys()
 
 
+def seal_by_master(aad: bytes, plaintext: bytes) -> bytes:
+    """A record of the installation itself, which belongs to no company: sealed by the newest master key."""
+    return seal(settings.ENCRYPTION_KEYS[0], plaintext, aad)
+
+
+def open_by_master(aad: bytes, sealed: bytes) -> bytes:
+    """What `seal_by_master` sealed. Raises `lib.crypto.SealBroken` when it was changed, or its key is not at hand."""
+    return _ring().unwrap(sealed, aad)
+
+
 def device_key_aad(device_public_id: uuid.UUID) -> bytes:
     """The row identity under which a device's communication key is sealed."""
     return b"device:%b:key" % str(device_public_id).encode()

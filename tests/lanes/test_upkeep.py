@@ -5,12 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
 
 from gateway.devices.onboarding import Onboarded
 from gateway.lanes.models import Attempt, Job, Lane, Process
 from gateway.lanes.upkeep import BATCH, cleanup_old_data, cleanup_old_logs, retry_sales_invoice
-from gateway.tenants.models import ApiKey, OperatorKey, Role
+from gateway.tenants.models import ApiKey, BrowserSession, OperatorKey, Role
 from gateway.tenants.services import make_api_key, make_operator_key
 from tests.tenants.factories import make_company
 
@@ -137,10 +136,10 @@ def test_old_data_is_keys_that_ended_long_ago_dead_engines_and_expired_sessions(
     make_operator_key(email="ops@revpay.example", expires_at=NOW - timedelta(days=91))
     living, _ = process(seconds=5), process(hours=-2)
     recent = process(minutes=-1)
-    Session.objects.create(session_key="old", session_data="", expire_date=NOW - timedelta(days=1))
-    Session.objects.create(session_key="new", session_data="", expire_date=NOW + timedelta(days=1))
+    BrowserSession.objects.create(session_key="old", session_data="", expire_date=NOW - timedelta(days=1))
+    BrowserSession.objects.create(session_key="new", session_data="", expire_date=NOW + timedelta(days=1))
     assert cleanup_old_data(now=NOW) == 5
     assert set(ApiKey.objects.values_list("pk", flat=True)) == kept and not OperatorKey.objects.exists()
     assert set(Process.objects.values_list("token", flat=True)) == {living, recent}
-    assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
+    assert list(BrowserSession.objects.values_list("session_key", flat=True)) == ["new"]
     assert cleanup_old_data(now=NOW) == 0
