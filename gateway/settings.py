@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from gateway.kra.fence import read_networks
 from gateway.kra.options import read_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -80,6 +81,20 @@ KRA_PROD_BASE_URL = env.str("KRA_PROD_BASE_URL", default="")
 KRA_SANDBOX_OPTIONS = _options(env.dict("KRA_SANDBOX_OPTIONS", default={}), "sandbox")
 KRA_PROD_OPTIONS = _options(env.dict("KRA_PROD_OPTIONS", default={}), "production")
 KRA_SANDBOX_RECEIPT_URL = env.str("KRA_SANDBOX_RECEIPT_URL", default="")  # what the QR code opens; empty: the profile's
+
+# Where a company's own VSCU may be reached: it gives us its address, so it must not choose one of ours or of the cloud
+try:
+    VSCU_NETWORKS = read_networks(
+        env.list(
+            "VSCU_NETWORKS",
+            default=[
+                *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),  # a shop's or a VPN's
+                *("127.0.0.0/8", "::1/128"),  # this machine: the gateway stands in the shop itself
+            ],
+        )
+    )
+except ValueError as error:
+    raise ImproperlyConfigured(f"VSCU_NETWORKS must be networks such as 10.0.0.0/8: {error}.") from error
 
 # GavaConnect: the integrator's own app at KRA's API gateway; needed by the gavaconnect profiles, shown to no other host
 KRA_APP_CONSUMER_KEY = env.str("KRA_APP_CONSUMER_KEY", default="")  # with the secret it buys the bearer tokens

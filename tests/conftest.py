@@ -112,8 +112,8 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory, worke
 
 
 @pytest.fixture(scope="session", autouse=True)
-def journal_may_be_wiped() -> None:
-    """The journal lets nobody delete; only what wipes the tables between tests goes round its triggers."""
+def tables_may_be_wiped() -> None:
+    """Journal and escrow let nobody delete; only what wipes the tables between tests goes round their triggers."""
     ops = connections["default"].ops
     wipe = ops.sql_flush
 
@@ -121,14 +121,14 @@ def journal_may_be_wiped() -> None:
         statements = wipe(style, tables, **options)
         if not statements:
             return statements
-        guarded = [table for table in ("audit_event", "audit_anchor") if table in tables]
+        guarded = [table for table in ("audit_event", "audit_anchor", "devices_escrow") if table in tables]
         if connections["default"].vendor == "postgresql":
             off, on = (
                 [f"ALTER TABLE {table} {how} TRIGGER USER" for table in guarded] for how in ("DISABLE", "ENABLE")
             )
             return [*(f"{sql};" for sql in off), *statements, *(f"{sql};" for sql in on)]
         with connections["default"].cursor() as cursor:
-            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'audit_%%_stays'")
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%%_stays'")
             triggers = cursor.fetchall()
         return [*(f"DROP TRIGGER {name}" for name, _ in triggers), *statements, *(sql for _, sql in triggers)]
 

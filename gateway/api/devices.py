@@ -14,9 +14,10 @@ from gateway.api.problems import KraAnswer, Problem
 from gateway.api.request import ApiRequest, active_company, must
 from gateway.api.shapes import Body, Serial
 from gateway.catalog.reference import activate_and_fetch, has_reference_data
+from gateway.devices.escrow import EnteredKey
+from gateway.devices.keys import enter_key
 from gateway.devices.models import Device
 from gateway.devices.queries import find_device, last_message
-from gateway.devices.services import enter_key
 from gateway.tenants.rights import Right
 
 router = Router(tags=["devices"])
@@ -67,9 +68,14 @@ class ActivateIn(Body):
 class KeyIn(Body):
     """The key of a device that was activated elsewhere, as KRA gave it."""
 
-    key: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-~]{1,255}$")]
+    key: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-~]{1,255}$")] = Field(
+        "", description="The communication key; left out for a VSCU, which keeps its own. It is never shown again."
+    )
     control_unit: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9]{1,18}$")]
     machine_code: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9]{0,11}$")] = ""
+    device_id: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-~]{0,20}$")] = Field(
+        "", description="The id that KRA gave the device, if you know it."
+    )
     last_number: Annotated[int, Field(ge=0, le=9_999_999_999)] = Field(
         description="The last invoice number that KRA has accepted from this branch; 0 for none."
     )
@@ -139,7 +145,9 @@ def status(request: ApiRequest, device: str) -> dict[str, Any]:
 def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
     """Make a device active with the key that KRA gave earlier, when it was activated elsewhere or the answer was lost.
 
-    The branch's numbers go on after `last_number`. KRA is not asked; the first document shows whether the key is right.
+    The branch's numbers go on after `last_number`. For an OSCU KRA is asked first whether it takes the key, has an
+    invoice with this number, and none after it; a VSCU has no such look-up, there the number is taken as told. The key
+    is never shown again. If the device replaces another, that one is retired.
     """
     must(request.auth, Right.MANAGE_DEVICES)
     active_company(request.auth)
@@ -147,9 +155,13 @@ def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
     return device_out(
         enter_key(
             device=found,
-            key=body.key,
-            control_unit_id=body.control_unit,
-            machine_code=body.machine_code,
+            entered=EnteredKey(
+                at=timezone.now(),
+                key=body.key,
+                control_unit_id=body.control_unit,
+                machine_code=body.machine_code,
+                device_id=body.device_id,
+            ),
             last_number=body.last_number,
             now=timezone.now(),
             actor=request.auth.actor,

@@ -14,9 +14,11 @@ from gateway.api.problems import CONTENT_TYPE, PROBLEMS, Field, Problem, documen
 from gateway.api.shapes import fields_beside
 from gateway.catalog.judging import RowsRefused
 from gateway.catalog.services import ItemInFlight, ItemRetired, ItemUnknown
+from gateway.devices.keys import KeyRefused, NotTheLastNumber
 from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
 from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
 from gateway.kra.errors import KraError, plain
+from gateway.lib.crypto import SealBroken
 from gateway.lib.cursor import BadCursor
 from gateway.lib.spelling import no_such_field
 from gateway.tenants.companies import BranchTaken
@@ -46,6 +48,14 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
         fields=[field("device", "missing", "The company has several devices: say which one, by id or serial.")],
     ),
     LaneInUse: lambda error: Problem("lane_in_use", f"The number cannot be set now: {error}."),
+    KeyRefused: lambda error: Problem(
+        "refused_by_kra",
+        plain(error.error),
+        kra={"code": error.error.code, "message": error.error.message},
+        fields=[field("key", "refused_by_kra", "KRA does not take this key for this device.")],
+    ),
+    NotTheLastNumber: lambda error: invalid([field("last_number", "not_the_last", str(error))]),
+    SealBroken: lambda error: Problem("setup_wrong", "The vault of this company does not open."),
     WrongAddress: lambda error: invalid([field("device.base_url", "wrong_address", _sentence(error))]),
     WrongProfile: lambda error: Problem("setup_wrong", f"{_sentence(error)}"),
     BadCursor: lambda error: Problem(

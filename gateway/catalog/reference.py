@@ -15,13 +15,13 @@ from django.db import models, transaction
 
 from gateway.catalog import validity
 from gateway.catalog.models import Fetch, KraBranch, Notice
+from gateway.devices.activation import activate_device
 from gateway.devices.asking import keep_attempts
 from gateway.devices.models import Device
-from gateway.devices.queries import app_for, credentials_for, profile_for
-from gateway.devices.services import activate_device
+from gateway.devices.queries import app_for, credentials_for, profile_for, session_for
 from gateway.kra import branch_documents, documents
 from gateway.kra.calls import branches
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.errors import KraError, plain
 
 CODES = "code_list"
@@ -57,7 +57,7 @@ def activate_and_fetch(*, device: Device, now: datetime, actor: str = "", again:
     """Activate a device, and fetch KRA's lists over it once it is active.
 
     A list that does not come now is no failure of the activation: whatever needs it fetches it then. Raises what
-    `devices.services.activate_device` raises.
+    `devices.activation.activate_device` raises.
     """
     device = activate_device(device=device, now=now, actor=actor, again=again)
     if device.status == Device.Status.ACTIVE and not has_reference_data(device):
@@ -94,7 +94,7 @@ def fetch_reference_data(device: Device, *, now: datetime, only: Collection[str]
 
     async def ask() -> tuple[dict[str, _Answer], KraError | None]:
         answers: dict[str, _Answer] = {}
-        async with open_session() as session:
+        async with session_for(profile) as session:
             client = Client(profile, session=session, app=app_for(profile))
             for operation in wanted:
                 try:

@@ -13,10 +13,10 @@ import aiohttp
 
 from gateway.devices.hosts import Host
 from gateway.devices.models import Device
-from gateway.devices.queries import app_for, profile_for
-from gateway.kra.client import Client, open_session
+from gateway.devices.queries import app_for, profile_for, session_for
+from gateway.kra.client import Client
 from gateway.kra.documents import Credentials
-from gateway.kra.profiles import Profile
+from gateway.kra.profiles import Flavour, Profile
 from gateway.lanes.store import Read, Statement
 from gateway.tenants.vault import device_key_aad, open_wrapped
 
@@ -33,10 +33,16 @@ _TABLES = """
 devices_device d JOIN tenants_branch b ON b.id = d.branch_id JOIN tenants_company c ON c.id = d.company_id
 LEFT JOIN tenants_datakey k ON k.company_id = d.company_id
 """
+# A retired device's documents are carried by the one of its kind that signs for the branch now, if there is one
+_SPEAKS = f"""
+SELECT {_COLUMNS} FROM {_TABLES} JOIN devices_device o
+ON d.id = o.id OR (o.status = 'retired' AND d.lane_id = o.lane_id AND d.kind = o.kind AND d.status = 'active')
+WHERE o.id = {{device_id}} ORDER BY d.status = 'active' DESC LIMIT 1
+"""
 BY_ID = Statement(
     name="device_by_id",
-    postgres=f"SELECT {_COLUMNS} FROM {_TABLES} WHERE d.id = %(device_id)s",
-    sqlite=(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE d.id = :device_id",),
+    postgres=_SPEAKS.format(device_id="%(device_id)s"),
+    sqlite=(_SPEAKS.format(device_id=":device_id"),),
 )
 OF_COMPANY = Statement(
     name="devices_of_company",
@@ -68,18 +74,21 @@ class Seat:
 class Desk:
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # of VSCUs and of the rest
         self._clients: dict[Profile, Client] = {}
         self.hosts: dict[str, Host] = {}
         self._seats: dict[int, tuple[float, Seat]] = {}
         self._companies: dict[tuple[int, str], tuple[float, list[Seat]]] = {}
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     async def seat(self, device_id: int) -> Seat:
-        """One device. Raises LookupError when it does not exist."""
+        """One device, or the one that carries its documents since it was retired.
+
+        Raises LookupError when it does not exist.
+        """
         known = self._seats.get(device_id)
         if known is not None and known[0] > time.monotonic():
             return known[1]
@@ -104,10 +113,11 @@ class Desk:
         """The client of the device's connection; one a profile, connections kept."""
         client = self._clients.get(seat.profile)
         if client is None:
-            if self._session is None:
-                self._session = open_session()
+            is_vscu = seat.profile.flavour is Flavour.VSCU
+            if is_vscu not in self._sessions:
+                self._sessions[is_vscu] = session_for(seat.profile)
             client = self._clients[seat.profile] = Client(
-                seat.profile, session=self._session, app=app_for(seat.profile)
+                seat.profile, session=self._sessions[is_vscu], app=app_for(seat.profile)
             )
         return client
 

@@ -1,4 +1,4 @@
-"""Control units: the devices that KRA approved and that sign."""
+"""Control units: the devices that KRA approved and that sign; their keys in escrow; where a company is live."""
 
 import uuid
 
@@ -44,7 +44,13 @@ class Device(models.Model):
     machine_code = models.CharField("machine registration code", max_length=11, blank=True)
     taxpayer_name = models.CharField(max_length=60, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    replaces = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="replacements")
     last_contact_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)  # when it was last asked, answered or not
+    silence = models.CharField("why the last question failed", max_length=200, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)  # of the newest answer
+    clock_offset_seconds = models.IntegerField(null=True, blank=True)  # KRA's clock minus ours, in the newest answer
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -57,3 +63,42 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return f"{self.serial} ({self.environment})"
+
+
+class Escrow(models.Model):
+    """A second copy of what gives a device its key; rows are added and never changed, but for `wrapped`.
+
+    It opens with the installation's master key alone, so it outlives the company's data key and the device's row:
+    `sealed` is sealed by a key of its own, and `wrapped` is that key, sealed by a master key.
+    """
+
+    class Kind(models.TextChoices):
+        ANSWER = "answer", "KRA's answer to an activation, as it came"
+        KEY = "key", "A key that was entered by hand"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    device = models.ForeignKey(Device, models.PROTECT, related_name="escrow")
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    sealed = models.BinaryField()
+    wrapped = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "key in escrow"
+        verbose_name_plural = "keys in escrow"
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.device}"
+
+
+class Stage(models.Model):
+    """Which environment is a company's default, and since when production is open to it."""
+
+    company = models.OneToOneField(Company, models.CASCADE, related_name="stage")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    opened_at = models.DateTimeField("production open since", null=True, blank=True)
+    opened_by = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.company.name}: {self.environment}"

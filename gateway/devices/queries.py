@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+import aiohttp
 from django.conf import settings
 
 from gateway.devices.models import Device
+from gateway.kra.client import open_session
 from gateway.kra.documents import AppCredentials, Credentials
+from gateway.kra.fence import is_inside
 from gateway.kra.options import without_gateway
-from gateway.kra.profiles import Flavour, Profile, allowed, profile, reaches, simulator
+from gateway.kra.profiles import Flavour, Profile, allowed, host_of, profile, reaches, simulator
 from gateway.lanes.models import Attempt
 from gateway.tenants.models import Environment
 from gateway.tenants.vault import device_key_aad, open_for
@@ -83,6 +86,8 @@ def profile_for(device: Device) -> Profile:
         chosen, base_url, receipt_url = settings.KRA_PROD_PROFILE, settings.KRA_PROD_BASE_URL, ""
     if device.profile != chosen:  # the settings have moved on since this device was added
         base_url = receipt_url = ""
+    if device.base_url:
+        check_address(device.base_url)
     found = _profile_for(
         device.profile,
         str(device.environment),
@@ -97,6 +102,28 @@ def profile_for(device: Device) -> Profile:
             "GavaConnect needs the credentials of an app: KRA_APP_CONSUMER_KEY, KRA_APP_CONSUMER_SECRET, KRA_APP_ID"
         )
     return found
+
+
+def check_address(base_url: str) -> None:
+    """Raises WrongAddress for what is no plain address, or lies where no VSCU is: outside of VSCU_NETWORKS.
+
+    A company tells us its VSCU's address, so it must not lead into our own network. A name is looked at each time that
+    it is resolved (`session_for`).
+    """
+    host, parts = host_of(base_url), urlsplit(base_url)
+    if not host or parts.username is not None or any(mark in base_url for mark in "?#\\"):
+        raise WrongAddress("the address of a VSCU is http:// or https://, a host, a port and perhaps a path")
+    try:
+        inside = is_inside(host.strip("[]"), settings.VSCU_NETWORKS)
+    except ValueError:
+        return
+    if not inside:
+        raise WrongAddress(f"no VSCU may be reached at {host}: it lies outside of VSCU_NETWORKS")
+
+
+def session_for(profile: Profile) -> aiohttp.ClientSession:
+    """A session for a client of this profile. To be made on the loop that uses it and closed by who made it."""
+    return open_session(only=settings.VSCU_NETWORKS if profile.flavour is Flavour.VSCU else None)
 
 
 def app_credentials() -> AppCredentials | None:

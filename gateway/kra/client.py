@@ -5,7 +5,7 @@ cancelled, the message may have been sent: treat that like NoAnswer.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -43,6 +43,7 @@ from gateway.kra.errors import (
     NotSent,
     Refused,
 )
+from gateway.kra.fence import FencedResolver, Network
 from gateway.kra.masking import masked, masked_sale, scrubbed
 from gateway.kra.operations import operation, path_of
 from gateway.kra.profiles import Flavour, Profile, host_of, reaches
@@ -68,12 +69,18 @@ _OUTCOMES: Mapping[type[KraError], Outcome] = {
 }
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(*, only: Sequence[Network] | None = None) -> aiohttp.ClientSession:
     """A session fit for many companies: no cookies, no proxy from the environment, connections kept for a short while.
 
-    To be made on the loop that uses it and closed by who made it.
+    `only` are the networks to which names may lead. To be made on the loop that uses it and closed by who made it.
     """
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=_KEEP_IDLE_SECONDS, ttl_dns_cache=60)
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        limit_per_host=0,
+        keepalive_timeout=_KEEP_IDLE_SECONDS,
+        ttl_dns_cache=60,
+        resolver=None if only is None else FencedResolver(only),
+    )
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 

@@ -14,6 +14,7 @@ from gateway.lanes import local
 from gateway.lanes.models import Lane
 
 REASON_WIDTH = 250
+HELD_BY_OPERATOR = "Held by the operator: "
 GONE_ON = {
     "hold_reason": "",
     "held_at": None,
@@ -46,7 +47,7 @@ def hold_lane(lane_id: int, *, reason: str, actor: str) -> Lane:
     if lane.hold_reason:
         raise NotPossible(f"The lane {lane} is held already: {lane.hold_reason}")
     before = facts(lane)
-    Lane.objects.filter(pk=lane.pk).update(hold_reason=f"Held by the operator: {reason}", held_at=Now())
+    Lane.objects.filter(pk=lane.pk).update(hold_reason=f"{HELD_BY_OPERATOR}{reason}", held_at=Now())
     lane.refresh_from_db()
     note(lane, "lane.held", before, actor=actor, reason=lane.hold_reason)
     return lane

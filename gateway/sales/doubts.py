@@ -23,8 +23,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Greatest, Now
 
 from gateway.devices.models import Device
-from gateway.devices.queries import WrongProfile, app_for, credentials_for, profile_for
-from gateway.kra.client import Client, open_session
+from gateway.devices.queries import WrongProfile, app_for, credentials_for, profile_for, session_for
+from gateway.kra.client import Client
 from gateway.kra.documents import Exchange, FoundInvoice
 from gateway.kra.errors import KraError, plain
 from gateway.kra.operations import path_of
@@ -272,7 +272,7 @@ def _ask_kra(doubt: Doubt) -> FoundInvoice | None:
         raise NotPossible(f"The key of device {device.serial} cannot be opened, so KRA cannot be asked.") from error
 
     async def ask() -> tuple[FoundInvoice | None, Exchange]:
-        async with open_session() as session:
+        async with session_for(profile) as session:
             return await Client(profile, session=session, app=app_for(profile)).find_invoice(credentials, doubt.number)
 
     try:

@@ -5,17 +5,18 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 
+from gateway.devices.activation import SENTENCES
 from gateway.devices.models import Device
 from gateway.devices.onboarding import Onboarded
-from gateway.devices.services import SENTENCES
 from gateway.lanes.models import Lane
 from gateway.tenants.models import Company, Role
 from gateway.tenants.services import make_api_key
 from tests.api.caller import Caller
 from tests.api.problems import fields, problem
 from tests.devices.kra_ends import ending, refusing
+from tests.kra.simulated import Shop, playing
 from tests.servers import Simulator
-from tests.tenants.factories import key_with, make_stranger
+from tests.tenants.factories import key_with, make_company, make_stranger
 
 pytestmark = pytest.mark.django_db
 INIT = "/api/device/init/"
@@ -128,17 +129,54 @@ def test_each_wrong_field_of_an_activation_is_named(owner: Caller, body: Any, wr
 KEY = {"key": "given-earlier", "control_unit": "KRACU0100000001", "machine_code": "WIS00000001", "last_number": 41}
 
 
-def test_an_existing_key_is_entered_by_hand(owner: Caller, amani: Onboarded) -> None:
-    response = owner.post("/api/device/AMANI-00/key/", KEY)
+async def _sells_one(shop: Shop) -> Shop:
+    await shop.sell()
+    return shop
+
+
+@pytest.fixture
+def other(kra: Simulator) -> tuple[Shop, Caller]:
+    """Another system that activated a device and signed one invoice, and its company's owner, who comes to us now."""
+    shop = playing(kra, "oscu_direct", _sells_one)
+    return shop, Caller(make_company(pin=shop.pin, serial=shop.device).key_text)
+
+
+def test_an_existing_key_is_entered_by_hand_and_never_shown_again(other: tuple[Shop, Caller]) -> None:
+    shop, owner = other
+    path = f"/api/device/{shop.device}/key/"
+    response = owner.post(path, {**KEY, "key": shop.key, "last_number": 1})
     assert response.status_code == 200
     assert (response.json()["status"], response.json()["control_unit"]) == ("active", "KRACU0100000001")
-    assert Lane.objects.get(series="invoice").next_number == 42
-    problem(owner.post("/api/device/AMANI-00/key/", KEY), 409, "device_not_ready")
+    assert Lane.objects.get(series="invoice").next_number == 2
+    again = owner.post(path, {**KEY, "key": shop.key, "last_number": 1})
+    problem(again, 409, "device_not_ready")
+    shown = owner.get(f"/api/device/{shop.device}/status/")
+    for answer in (response, again, shown):
+        assert shop.key not in answer.content.decode()
 
 
-def test_a_number_that_would_go_back_is_a_conflict(owner: Caller, amani: Onboarded) -> None:
+def test_kra_is_asked_whether_key_and_number_are_right(other: tuple[Shop, Caller]) -> None:
+    shop, owner = other
+    path = f"/api/device/{shop.device}/key/"
+    for number in (0, 2):
+        assert fields(owner.post(path, {**KEY, "key": shop.key, "last_number": number})) == {
+            "last_number": "not_the_last"
+        }
+    refused = owner.post(path, {**KEY, "last_number": 1})
+    told = problem(refused, 422, "refused_by_kra")
+    assert told["kra"]["code"] and [one["field"] for one in told["fields"]] == ["key"]
+    assert "given-earlier" not in refused.content.decode()
+
+
+def test_a_key_is_not_taken_on_trust_while_kra_is_away(owner: Caller) -> None:
+    problem(owner.post("/api/device/AMANI-00/key/", KEY), 503, "kra_unreachable")
+
+
+def test_a_number_that_would_go_back_is_a_conflict(other: tuple[Shop, Caller]) -> None:
+    shop, owner = other
     Lane.objects.update(next_number=100)
-    problem(owner.post("/api/device/AMANI-00/key/", KEY), 409, "lane_in_use")
+    told = {**KEY, "key": shop.key, "last_number": 1}
+    problem(owner.post(f"/api/device/{shop.device}/key/", told), 409, "lane_in_use")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from django.conf import LazySettings
 
 from gateway.audit.models import Event
+from gateway.devices.activation import activate_device
 from gateway.devices.contact import sync_device_status
 from gateway.devices.models import Device
-from gateway.devices.services import activate_device
 from gateway.lanes.models import Lane
 from tests.devices.kra_ends import refusing
 from tests.servers import Simulator
@@ -117,3 +117,43 @@ def test_many_devices_at_a_host_that_is_away_are_not_all_waited_for(device: Devi
 
 def test_without_any_device_nothing_is_done() -> None:
     assert sync_device_status(now=NOW) == 0
+
+
+def test_how_fast_kra_answers_and_how_its_clock_differs_is_noted(device: Device, kra: Simulator) -> None:
+    kra.clock(advance_seconds=90)
+    sync_device_status(now=after(1))
+    device.refresh_from_db()
+    assert (device.checked_at, device.silence) == (after(1), "")
+    assert device.latency_ms is not None and device.latency_ms < 10_000
+    assert device.clock_offset_seconds is not None and 80 <= device.clock_offset_seconds <= 95
+
+
+def test_why_a_device_is_silent_is_noted_and_its_last_contact_stays(device: Device, settings: LazySettings) -> None:
+    sync_device_status(now=after(1))
+    point_at(settings, refusing())
+    sync_device_status(now=after(2))
+    device.refresh_from_db()
+    assert (device.last_contact_at, device.checked_at) == (after(1), after(2))
+    assert device.silence
+
+
+def test_a_vscu_that_has_lost_its_own_line_to_kra_is_silent_though_it_answers_us(kra: Simulator) -> None:
+    kra.approve(PIN, "00", "AMANI-00", kind="vscu")
+    vscu = activate_device(device=make_company(kind="vscu").device, now=NOW)
+    assert sync_device_status(now=after(1)) == 1
+    kra.fault("*", "vscu_offline")
+    for hours in (2, 13, 14, 21, 22):
+        assert sync_device_status(now=after(hours)) == 0
+    assert told(vscu) == [("device.silent", 12), ("device.silent", 20)]
+    vscu.refresh_from_db()
+    assert vscu.last_contact_at == after(1)
+    kra.clear_faults()
+    assert sync_device_status(now=after(23)) == 1
+    assert told(vscu)[-1] == ("device.back", None)
+
+
+def test_a_key_that_does_not_open_is_told_as_the_reason_of_the_silence(device: Device) -> None:
+    Device.objects.filter(pk=device.pk).update(sealed_key=b"broken")
+    assert sync_device_status(now=after(1)) == 0
+    device.refresh_from_db()
+    assert "sealed" in device.silence

@@ -4,24 +4,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 from django.db import connection
 
 from gateway.audit.models import Event
+from gateway.devices.activation import SENTENCES, activate_device
 from gateway.devices.models import Device
 from gateway.devices.queries import WrongProfile, credentials_for, last_message
 from gateway.devices.services import (
     LOST_AFTER,
-    SENTENCES,
     BranchHasActiveDevice,
-    DeviceNotReady,
-    LaneInUse,
     SerialTaken,
-    activate_device,
     add_device,
-    enter_key,
 )
-from gateway.lanes.models import Attempt, Job, Lane
+from gateway.lanes.models import Attempt, Lane
 from gateway.tenants.models import Branch
 from gateway.tenants.services import add_branch
 from gateway.tenants.vault import device_answers_aad, open_for
@@ -47,24 +42,6 @@ def given_by_kra(**info: Any) -> str:
     }
     answer = {"resultCd": "000", "resultMsg": "ok", "resultDt": "20261120120000", "data": {"info": {**facts, **info}}}
     return json.dumps(answer)
-
-
-@pytest.fixture
-def point_at(settings: LazySettings) -> Any:
-    """Send sandbox devices to a server of the test's own."""
-
-    def point(url: str) -> None:
-        settings.KRA_SANDBOX_PROFILE = "simulator"
-        settings.KRA_SANDBOX_BASE_URL = f"{url}/oscu/etims-api"
-        settings.KRA_SANDBOX_RECEIPT_URL = f"{url}/common/link/etims/receipt/indexEtimsReceiptData?Data="
-
-    return point
-
-
-@pytest.fixture
-def kra(simulator: Simulator, point_at: Any) -> Simulator:
-    point_at(simulator.url)
-    return simulator
 
 
 def waiting_device(**changes: Any) -> Device:
@@ -326,61 +303,3 @@ def test_a_serial_is_used_once_in_an_environment() -> None:
     made = make_company()
     with pytest.raises(SerialTaken):
         add_device(company=made.company, branch=made.branch, environment="sandbox", serial="AMANI-00")
-
-
-def entered(device: Device, **changes: Any) -> Device:
-    told: dict[str, Any] = {
-        "key": "given-earlier",
-        "control_unit_id": "KRACU0100000001",
-        "machine_code": "WIS00000001",
-        "last_number": 41,
-        "now": NOW,
-    }
-    return enter_key(device=device, **{**told, **changes})
-
-
-def test_an_existing_key_is_entered_by_hand_and_the_numbers_go_on() -> None:
-    device = entered(waiting_device())
-    assert device.status == "active"
-    assert credentials_for(Device.objects.get(pk=device.pk)).key == "given-earlier"
-    assert Lane.objects.get(pk=device.lane_id).next_number == 42
-    assert names(device)[-1] == "device.key_entered"
-    assert "given-earlier" not in str(list(Event.objects.values()))
-
-
-def test_a_key_can_be_entered_after_a_lost_answer_but_not_while_kra_is_asked() -> None:
-    device = waiting_device()
-    Device.objects.filter(pk=device.pk).update(status="activating", activation_sent_at=NOW)
-    with pytest.raises(DeviceNotReady):
-        entered(device)
-    Device.objects.filter(pk=device.pk).update(problem=SENTENCES["lost"])
-    assert entered(device).status == "active"
-
-
-def test_numbers_never_go_back() -> None:
-    device = waiting_device()
-    Lane.objects.filter(pk=device.lane_id).update(next_number=50)
-    with pytest.raises(LaneInUse):
-        entered(device)
-    device.refresh_from_db()
-    assert device.status == "waiting"
-
-
-def test_numbers_do_not_move_while_a_document_is_on_its_way() -> None:
-    device = waiting_device()
-    Job.objects.create(lane=device.lane, kind="invoice", document_id=1, state="started")
-    with pytest.raises(LaneInUse):
-        entered(device)
-
-
-@pytest.mark.parametrize("status", ["active", "retired"])
-def test_a_device_that_needs_no_key_takes_none(status: str) -> None:
-    device = waiting_device()
-    Device.objects.filter(pk=device.pk).update(status=status)
-    with pytest.raises(DeviceNotReady):
-        entered(device)
-
-
-def test_a_vscu_keeps_its_own_key() -> None:
-    with pytest.raises(DeviceNotReady):
-        entered(waiting_device(kind="vscu"))

@@ -19,9 +19,10 @@ from gateway.catalog.judging import ItemRow
 from gateway.catalog.models import Item, ItemClass
 from gateway.catalog.services import sync_items
 from gateway.catalog.shelf import Shelf
+from gateway.devices.activation import activate_device
 from gateway.devices.desk import Desk
 from gateway.devices.models import Device
-from gateway.devices.services import activate_device, add_device
+from gateway.devices.services import add_device
 from gateway.lanes import local
 from gateway.lanes.engine import Engine
 from gateway.lanes.models import Lane
