@@ -88,8 +88,13 @@ try:
         env.list(
             "VSCU_NETWORKS",
             default=[
-                *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),  # a shop's or a VPN's
-                *("127.0.0.0/8", "::1/128"),  # this machine: the gateway stands in the shop itself
+                "10.0.0.0/8",
+                "172.16.0.0/12",
+                "192.168.0.0/16",
+                "100.64.0.0/10",  # many VPNs
+                "fc00::/7",
+                "127.0.0.0/8",  # this machine: the gateway stands in the shop itself
+                "::1/128",
             ],
         )
     )

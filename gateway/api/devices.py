@@ -7,17 +7,19 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.utils import timezone
 from ninja import Router, Schema, Status
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway.api.errors import answer_problem
 from gateway.api.problems import KraAnswer, Problem
 from gateway.api.request import ApiRequest, active_company, must
-from gateway.api.shapes import Body, Serial
+from gateway.api.shapes import Body, Serial, WebAddress, plain_line
 from gateway.catalog.reference import activate_and_fetch, has_reference_data
 from gateway.devices.escrow import EnteredKey
+from gateway.devices.health import health_of
 from gateway.devices.keys import enter_key
 from gateway.devices.models import Device
 from gateway.devices.queries import find_device, last_message
+from gateway.devices.services import replace_device, retire_device
 from gateway.tenants.rights import Right
 
 router = Router(tags=["devices"])
@@ -33,6 +35,20 @@ class DeviceProblem(Schema):
 
     code: str
     detail: str
+
+
+class HealthOut(Schema):
+    """How well the device reaches KRA; it is asked every 15 minutes."""
+
+    state: str = Field(description="not_active, well, or silent: its newest question was not answered.")
+    silence: str | None = Field(description="Why it was not answered.")
+    silent_hours: float | None = Field(description="Hours since KRA's last answer. People are told at 12 and at 20.")
+    offline_hours_left: float | None = Field(
+        description="VSCU only: hours until the unit stops giving numbers, 24 after its last contact with KRA."
+    )
+    latency_ms: int | None
+    clock_difference_seconds: int | None = Field(description="KRA's clock minus ours.")
+    clock: str | None = Field(description="right, off (more than a minute) or wrong (more than five).")
 
 
 class DeviceOut(Schema):
@@ -51,7 +67,10 @@ class DeviceOut(Schema):
     simulated: bool = Field(description="Signed by the simulator: its receipts are no tax invoices.")
     reference_data: bool = Field(description="Whether KRA's code and item class lists have been fetched.")
     activated_at: datetime | None
+    retired_at: datetime | None
+    replaces: str | None = Field(description="Serial of the device that it replaces, once it is active.")
     last_contact_at: datetime | None
+    health: HealthOut
 
 
 class ActivateIn(Body):
@@ -81,8 +100,22 @@ class KeyIn(Body):
     )
 
 
+class ReplaceIn(Body):
+    """The new device that takes over the branch."""
+
+    serial: Serial = Field(description="The serial that KRA approved for the same PIN and branch.")
+    base_url: WebAddress = Field("", description="VSCU only; left out: where the old one listened.")
+
+
+class RetireIn(Body):
+    reason: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(plain_line)
+    ] = Field(description="Why, for the journal.")
+
+
 def device_out(device: Device) -> dict[str, Any]:
     """The device as callers see it."""
+    health = health_of(device, now=timezone.now())
     return {
         "id": device.public_id,
         "serial": device.serial,
@@ -97,7 +130,10 @@ def device_out(device: Device) -> dict[str, Any]:
         "simulated": device.control_unit_id.startswith("SIM") or device.profile.startswith("simulator"),
         "reference_data": has_reference_data(device),
         "activated_at": device.activated_at,
+        "retired_at": device.retired_at,
+        "replaces": device.replaces.serial if device.replaces else None,
         "last_contact_at": device.last_contact_at,
+        "health": {**health._asdict(), "silence": health.silence or None},
     }
 
 
@@ -167,3 +203,33 @@ def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
             actor=request.auth.actor,
         )
     )
+
+
+@router.post(
+    "/device/{device}/replace/",
+    response={201: DeviceOut},
+    operation_id="replace_device",
+    summary="Replace a device",
+)
+def replace(request: ApiRequest, device: str, body: ReplaceIn) -> Status[dict[str, Any]]:
+    """Add the device that takes over from this one. It waits; activate it, or enter its key.
+
+    Until it is active the old one goes on. In the moment that it is, the old one is retired, the branch's numbers go
+    on, and documents that wait are signed by the new one. Both are of one kind; to change it, retire the old one first.
+    """
+    must(request.auth, Right.MANAGE_DEVICES)
+    active_company(request.auth)
+    old = find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device)
+    new = replace_device(device=old, serial=body.serial, base_url=body.base_url, actor=request.auth.actor)
+    return Status(201, device_out(new))
+
+
+@router.post("/device/{device}/retire/", response=DeviceOut, operation_id="retire_device", summary="Retire a device")
+def retire(request: ApiRequest, device: str, body: RetireIn) -> dict[str, Any]:
+    """Let a device sign no more, for good. The branch's next device goes on with its numbers.
+
+    Not while documents of its branch wait: let them be signed, or replace the device instead.
+    """
+    must(request.auth, Right.MANAGE_DEVICES)
+    found = find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device)
+    return device_out(retire_device(device=found, reason=body.reason, now=timezone.now(), actor=request.auth.actor))

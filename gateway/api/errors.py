@@ -47,7 +47,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
         _sentence(error),
         fields=[field("device", "missing", "The company has several devices: say which one, by id or serial.")],
     ),
-    LaneInUse: lambda error: Problem("lane_in_use", f"The number cannot be set now: {error}."),
+    LaneInUse: lambda error: Problem("lane_in_use", f"This cannot be done now: {error}."),
     KeyRefused: lambda error: Problem(
         "refused_by_kra",
         plain(error.error),

@@ -36,6 +36,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "machine_code": "WIS01006230",
         "last_number": 0,
     },
+    "replace_device": {"serial": "BARAKA-OSCU-2"},
+    "retire_device": {"reason": "the shop moved"},
     "onboard": {
         "company": {"pin": "P051000101A", "name": "Baraka Stores Ltd", "email": "owner@example.com"},
         "branch": {"code": "00", "name": "Head office", "address": "Moi Avenue 12", "city": "Nairobi"},

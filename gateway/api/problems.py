@@ -120,7 +120,7 @@ PROBLEMS: dict[str, Kind] = {
     "branch_has_active_device": Kind(
         409,
         "The branch has an active device",
-        "One device at a time signs for a branch. Ask the integrator to retire the active one first.",
+        "One device at a time signs for a branch. Replace the active one, or retire it first.",
     ),
     "device_not_ready": Kind(
         409,
@@ -130,8 +130,8 @@ PROBLEMS: dict[str, Kind] = {
     "lane_in_use": Kind(
         409,
         "The branch's number series is in use",
-        "A document is on its way or the number would go back. Wait until the branch is quiet, then give the number "
-        "that follows KRA's last one.",
+        "Documents wait or are on their way, or the number would go back. Wait until the branch is quiet; a number to "
+        "go on with is the one that KRA accepted last.",
     ),
     "item_in_flight": Kind(
         409,

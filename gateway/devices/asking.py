@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from gateway.devices.models import Device
-from gateway.devices.queries import app_for, credentials_for, profile_for
+from gateway.devices.queries import app_for, credentials_for, profile_for, session_for
 from gateway.devices.services import DeviceNotReady
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.documents import Credentials, Exchange
 from gateway.kra.errors import KraError
 from gateway.lanes.models import Attempt
@@ -25,7 +25,7 @@ def ask_kra(device: Device, work: Callable[[Client, Credentials], Awaitable[T]],
     profile, credentials = profile_for(device), credentials_for(device)
 
     async def ask() -> T:
-        async with open_session() as session:
+        async with session_for(profile) as session:
             return await work(Client(profile, session=session, app=app_for(profile)), credentials)
 
     try:

@@ -42,7 +42,7 @@ def find_device(company_id: int, environment: str, wanted: str | None, *, only: 
 
     `only` is the device a key is bound to. Raises DeviceUnknown (also for another company's device), DeviceUnclear.
     """
-    devices = Device.objects.select_related("company", "branch", "lane").filter(
+    devices = Device.objects.select_related("company", "branch", "lane", "replaces").filter(
         company_id=company_id, environment=environment
     )
     if only is not None:

@@ -1,14 +1,17 @@
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.utils import timezone
 
+from gateway.audit.models import Event
 from gateway.devices.activation import SENTENCES
 from gateway.devices.models import Device
 from gateway.devices.onboarding import Onboarded
-from gateway.lanes.models import Lane
+from gateway.lanes.models import Job, Lane
 from gateway.tenants.models import Company, Role
 from gateway.tenants.services import make_api_key
 from tests.api.caller import Caller
@@ -16,7 +19,7 @@ from tests.api.problems import fields, problem
 from tests.devices.kra_ends import ending, refusing
 from tests.kra.simulated import Shop, playing
 from tests.servers import Simulator
-from tests.tenants.factories import key_with, make_company, make_stranger
+from tests.tenants.factories import key_with, make_active, make_company, make_stranger
 
 pytestmark = pytest.mark.django_db
 INIT = "/api/device/init/"
@@ -195,3 +198,71 @@ def test_each_wrong_field_of_a_key_is_named(owner: Caller, change: dict[str, Any
     response = owner.post("/api/device/AMANI-00/key/", {**KEY, **change})
     assert fields(response) == wrong
     assert "given-earlier" not in response.content.decode()
+
+
+# Replacing and retiring
+
+
+def test_a_device_is_replaced_and_the_old_one_retires_when_the_new_one_is_active(owner: Caller, kra: Simulator) -> None:
+    kra.approve("P051234567X", "00", "AMANI-00B")
+    assert owner.post(INIT, {}).status_code == 200
+    response = owner.post("/api/device/AMANI-00/replace/", {"serial": "AMANI-00B"})
+    assert response.status_code == 201
+    assert (response.json()["status"], response.json()["replaces"]) == ("waiting", "AMANI-00")
+    assert owner.get("/api/device/AMANI-00/status/").json()["status"] == "active"
+    assert owner.post(INIT, {"device": "AMANI-00B"}).json()["status"] == "active"
+    old = owner.get("/api/device/AMANI-00/status/").json()
+    assert (old["status"], old["health"]["state"]) == ("retired", "not_active")
+    assert old["retired_at"]
+    problem(owner.post("/api/device/AMANI-00/replace/", {"serial": "X"}), 409, "device_not_ready")
+    problem(owner.post("/api/device/AMANI-00B/replace/", {"serial": "AMANI-00"}), 409, "serial_taken")
+
+
+def test_a_device_is_retired_with_a_reason_and_a_second_time_nothing_changes(owner: Caller, amani: Onboarded) -> None:
+    path = "/api/device/AMANI-00/retire/"
+    assert fields(owner.post(path, {})) == {"reason": "missing"}
+    first = owner.post(path, {"reason": "sold"})
+    assert (first.status_code, first.json()["status"]) == (200, "retired")
+    assert owner.post(path, {"reason": "again"}).json() == first.json()
+    event = Event.objects.get(name="device.retired")
+    assert (event.subject, event.data["reason"]) == (amani.device.public_id, "sold")
+
+
+def test_a_device_is_not_retired_while_its_branch_has_documents_waiting(owner: Caller, amani: Onboarded) -> None:
+    make_active(amani.device)
+    Job.objects.create(lane=amani.device.lane, kind="invoice", document_id=1)
+    problem(owner.post("/api/device/AMANI-00/retire/", {"reason": "sold"}), 409, "lane_in_use")
+
+
+@pytest.mark.parametrize("verb", ["replace", "retire"])
+def test_replacing_and_retiring_are_for_owners_and_managers_of_the_company(amani: Onboarded, verb: str) -> None:
+    body = {"serial": "NEW"} if verb == "replace" else {"reason": "sold"}
+    for role in (Role.CASHIER, Role.ACCOUNTANT, Role.VIEWER, Role.REVENUE_OFFICER):
+        caller = Caller(key_with(amani.company, role)[1])
+        problem(caller.post(f"/api/device/AMANI-00/{verb}/", body), 403, "role_not_allowed")
+    stranger = make_stranger().device
+    caller = Caller(key_with(amani.company, Role.MANAGER)[1])
+    for named in (str(stranger.public_id), stranger.serial, str(uuid.uuid4())):
+        problem(caller.post(f"/api/device/{named}/{verb}/", body), 404, "not_found")
+    stranger.refresh_from_db()
+    assert stranger.status == "waiting" and Device.objects.count() == 2
+
+
+def test_the_health_of_a_device_tells_how_long_it_may_go_on(owner: Caller, amani: Onboarded) -> None:
+    make_active(amani.device)
+    now = timezone.now()
+    Device.objects.update(kind="vscu", last_contact_at=now - timedelta(hours=13), silence="no answer", latency_ms=40)
+    Device.objects.update(clock_offset_seconds=-90)
+    health = owner.get("/api/device/AMANI-00/status/").json()["health"]
+    assert health == {
+        "state": "silent",
+        "silence": "no answer",
+        "silent_hours": 13.0,
+        "offline_hours_left": 11.0,
+        "latency_ms": 40,
+        "clock_difference_seconds": -90,
+        "clock": "off",
+    }
+    Device.objects.update(kind="oscu", last_contact_at=now, silence="", clock_offset_seconds=400)
+    health = owner.get("/api/device/AMANI-00/status/").json()["health"]
+    assert (health["state"], health["offline_hours_left"], health["clock"]) == ("well", None, "wrong")

@@ -11,7 +11,7 @@ from django.test import Client
 from gateway.api.branches import BranchChange, BranchNew
 from gateway.api.catalogue import ImportIn, ItemPatch, ItemPut
 from gateway.api.companies import StatusIn
-from gateway.api.devices import ActivateIn, KeyIn
+from gateway.api.devices import ActivateIn, KeyIn, ReplaceIn, RetireIn
 from gateway.api.examples import BODIES, INVOICE, SALE
 from gateway.api.items import ItemsIn
 from gateway.api.keys import KeyNew, RotateIn
@@ -110,6 +110,7 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies: dict[str, type[Body]] = {"sync_items": ItemsIn, "sync_items_short": ItemsIn}
     bodies |= {"import_items": ImportIn, "replace_item": ItemPut}
     bodies |= {"activate_device": ActivateIn, "enter_key": KeyIn, "onboard": OnboardIn}
+    bodies |= {"replace_device": ReplaceIn, "retire_device": RetireIn}
     bodies |= {"set_company_status": StatusIn, "add_branch": BranchNew, "change_branch": BranchChange}
     bodies |= {"make_key": KeyNew, "rotate_key": RotateIn}
     assert set(BODIES) == {*bodies, "change_item"}
