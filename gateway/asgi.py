@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 django = get_wsgi_application()  # loads the apps, so what follows may import models
 
-from gateway.api.bodies import WholeBodies  # noqa: E402
+from gateway.api.bodies import WholeBodies, most_bytes  # noqa: E402
 from gateway.api.health import Probe, health_routes  # noqa: E402
 from gateway.api.hot import hot_routes, wrong_method  # noqa: E402
+from gateway.ops.chores import carrying_chores  # noqa: E402
 from gateway.ops.logs import RequestIds  # noqa: E402
 from gateway.ops.metrics import Metrics  # noqa: E402
 from gateway.ops.scheduler import Scheduler  # noqa: E402
@@ -41,12 +42,13 @@ class Application:
             app.router.routes.extend([*hot_routes(till), *health])
             app.router.redirect_slashes = False  # it would send the caller, and its key, where the Host header says
             pages = WSGIMiddleware(django, workers=DJANGO_THREADS)  # type: ignore[arg-type]
-            app.router.default = WholeBodies(pages, most_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # type: ignore[arg-type]
+            app.router.default = WholeBodies(pages, most_bytes=most_bytes)  # type: ignore[arg-type]
             scheduler = Scheduler(SCHEDULE)
             if settings.RUN_SCHEDULER:
                 scheduler.start()
             try:
-                yield
+                with carrying_chores():
+                    yield
             finally:
                 scheduler.stop()
 

@@ -14,9 +14,11 @@ from gateway.audit.chain import anchor_journal, seal_journal
 from gateway.catalog import registration
 from gateway.catalog.refresh import refresh_reference_data
 from gateway.catalog.shelf import Shelf
+from gateway.catalog.uploads import forget_uploads, take_upload
 from gateway.devices.contact import sync_device_status
 from gateway.devices.desk import Desk
-from gateway.lanes import local
+from gateway.lanes import chores, local
+from gateway.lanes.chores import resume_chores
 from gateway.lanes.engine import Engine, Handler, Turn
 from gateway.lanes.postgres import PostgresStore
 from gateway.lanes.sqlite import SqliteStore
@@ -46,10 +48,14 @@ HANDLERS: dict[str, Callable[[Desk, Shelf, Read], Handler]] = {
 # Works without arguments (its `now` is for tests); a second run of the same work changes nothing
 Work = Callable[[], object]
 
+# What to do for a chore of each kind (`lanes.chores`): with the id of its row, and a way to say that it lives
+CHORES: dict[str, chores.Work] = {"upload": take_upload}
+
 # When what is done, Nairobi time; `ops.scheduler` or Celery (`ops.tasks`, `ops.beat`) sees to it
 SCHEDULE: list[tuple[When, Work]] = [
     (every(minutes=1), retry_sales_invoice),
     (every(minutes=1), seal_journal),
+    (every(minutes=1), resume_chores),
     (every(minutes=15), sync_device_status),
     (daily(at="00:05"), anchor_journal),
     (daily(at="00:30"), refresh_reference_data),
@@ -57,6 +63,7 @@ SCHEDULE: list[tuple[When, Work]] = [
     (daily(at="01:30"), generate_compliance_reports),
     (daily(at="02:00"), cleanup_old_logs),
     (daily(at="02:30"), cleanup_old_data),
+    (daily(at="02:45"), forget_uploads),
 ]
 
 

@@ -1,6 +1,7 @@
 """Read a request's body before a thread is taken for it: a slow sender must not hold one of Django's few threads."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 from django.conf import settings
@@ -8,31 +9,54 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api import headers
 from gateway.api.problems import CONTENT_TYPE, document
+from gateway.catalog.sheets import MOST_FILE_BYTES
 
 MOST_SECONDS = 15.0
+FILE_SECONDS = 120.0
+FILES_AT_ONCE = 4  # of those that are over 1 MB, each is in memory until it is stored
+LARGER = {"/api/items/uploads/": MOST_FILE_BYTES + 10_000}  # the form around the file needs a little more
+
+
+def most_bytes(path: str) -> int:
+    """How long the body of a request to a path may be."""
+    return LARGER.get(path, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+
+
+def too_large(path: str) -> str:
+    """What to say about a body that is longer than that."""
+    return f"A file may have at most {MOST_FILE_BYTES >> 20} MB." if path in LARGER else "A request has at most 1 MB."
 
 
 class WholeBodies:
     """Hands a request on when its body is there, whole and with its length (RFC 9112 §7.1 allows bodies without)."""
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: Callable[[str], int]) -> None:
         self._app = app
         self._most_bytes = most_bytes
+        self._files = asyncio.Semaphore(FILES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"] in LARGER and scope["method"] == "POST":
+            async with self._files:
+                await self._hand_on(scope, receive, send, FILE_SECONDS)
+        else:
+            await self._hand_on(scope, receive, send, MOST_SECONDS)
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
+        most = self._most_bytes(scope["path"])
         try:
-            async with asyncio.timeout(MOST_SECONDS):
-                body = await self._read(receive)
+            async with asyncio.timeout(seconds):
+                body = await self._read(receive, most)
         except TimeoutError:
-            await _refuse(scope, send, "too_slow", f"The body did not arrive within {MOST_SECONDS:.0f} seconds.")
+            await _refuse(scope, send, "too_slow", f"The body did not arrive within {seconds:.0f} seconds.")
             return
         if body is None:
             return  # the caller went away
-        if len(body) > self._most_bytes:
-            await _refuse(scope, send, "too_large", "A request has at most 1 MB.")
+        if len(body) > most:
+            await _refuse(scope, send, "too_large", too_large(scope["path"]))
             return
         kept = [header for header in scope["headers"] if header[0] not in (b"content-length", b"transfer-encoding")]
         scope = {**scope, "headers": [*kept, (b"content-length", str(len(body)).encode())]}
@@ -43,10 +67,10 @@ class WholeBodies:
 
         await self._app(scope, given, send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    async def _read(self, receive: Receive, most: int) -> bytes | None:
         chunks: list[bytes] = []
         size = 0
-        while size <= self._most_bytes:
+        while size <= most:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None

@@ -14,6 +14,7 @@ from gateway.api.problems import CONTENT_TYPE, PROBLEMS, Field, Problem, documen
 from gateway.api.shapes import fields_beside
 from gateway.catalog.judging import RowsRefused
 from gateway.catalog.services import ItemInFlight, ItemRetired, ItemUnknown
+from gateway.catalog.sheets import BadFile
 from gateway.devices.keys import KeyRefused, NotTheLastNumber
 from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
 from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
@@ -66,6 +67,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     RowsRefused: lambda error: invalid(
         field(f"items[{row}].{name}", code, message) for row, name, code, message in error.problems
     ),
+    BadFile: lambda error: invalid([field("file", "bad_file", str(error))]),
     ItemUnknown: lambda error: Problem("not_found", "There is no such item."),
     ItemRetired: lambda error: Problem("item_retired", f"The item {error} is no longer sold."),
     ItemInFlight: lambda error: Problem("item_in_flight", f"Being registered at KRA right now: {error}."),
@@ -182,7 +184,7 @@ def _problem_of(request: HttpRequest, error: Exception) -> Problem | None:
     match error:
         case Problem():
             return error
-        case ValidationError() if request.method in {"POST", "PUT"} and not request.body:
+        case ValidationError() if _is_empty(request):
             return Problem("not_json", "The body is empty.")
         case ValidationError():
             return invalid(fields_of(error.errors))
@@ -206,3 +208,8 @@ def _problem_of(request: HttpRequest, error: Exception) -> Problem | None:
 def _sentence(error: Exception) -> str:
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _is_empty(request: HttpRequest) -> bool:
+    """Whether a JSON body was forgotten; forms are read by Django, which says itself what is missing."""
+    return request.method in {"POST", "PUT"} and request.content_type != "multipart/form-data" and not request.body

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, re_path
@@ -26,7 +25,9 @@ from gateway.api import (
     keys,
     onboarding,
     transactions,
+    uploads,
 )
+from gateway.api.bodies import most_bytes, too_large
 from gateway.api.errors import answer_error, answer_problem, request_id
 from gateway.api.problems import CONTENT_TYPE, Problem
 from gateway.api.request import company_key
@@ -66,6 +67,7 @@ for prefix, router in {
     "keys": keys.router,
     "devices": devices.router,
     "items": items.router,
+    "uploads": uploads.router,
     "catalogue": catalogue.router,
     "classifications": classifications.router,
     "codes": codes.router,
@@ -134,6 +136,6 @@ def urlpatterns() -> list[URLPattern | URLResolver]:
 
 def _too_large(request: HttpRequest) -> HttpResponse | None:
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isascii() and length.isdigit() and int(length[:19]) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    if length.isascii() and length.isdigit() and int(length[:19]) <= most_bytes(request.path):
         return None
-    return answer_problem(request, Problem("too_large", "The body may have at most 1 MB."))
+    return answer_problem(request, Problem("too_large", too_large(request.path)))

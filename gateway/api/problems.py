@@ -157,7 +157,7 @@ PROBLEMS: dict[str, Kind] = {
     "too_slow": Kind(
         408, "The body did not arrive in time", "Send the request again; look at the connection between you and us."
     ),
-    "too_large": Kind(413, "The body is over 1 MB", "Send fewer rows in one request."),
+    "too_large": Kind(413, "The body is over 1 MB", "Send fewer rows in one request; a file may have 10 MB."),
     "invalid": Kind(
         422,
         "The request does not say what is needed",

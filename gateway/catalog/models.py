@@ -155,3 +155,59 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
+
+
+class Upload(models.Model):
+    """A file of items that a company sent, and how far it has been taken in. The file itself is kept until then."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting to be read"
+        READING = "reading", "Being read"
+        DONE = "done", "Read to its end"
+        FAILED = "failed", "Could not be read to its end"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    actor = models.CharField(max_length=100)
+    file_name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=4)  # csv or xlsx
+    content = models.BinaryField()
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    problem = models.CharField(max_length=1000, blank=True)  # why it failed, in plain words
+    fields = models.JSONField(default=list)  # what each column is
+    rows_total = models.PositiveIntegerField(null=True, blank=True)
+    rows_taken = models.PositiveIntegerField(default=0)
+    rows_unchanged = models.PositiveIntegerField(default=0)
+    rows_wrong = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["company", "environment", "-id"], name="upload_list")]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class UploadRow(models.Model):
+    """What became of one row of an uploaded file."""
+
+    class Outcome(models.TextChoices):
+        TAKEN = "taken", "New or changed"
+        UNCHANGED = "unchanged", "Known and the same"
+        RETIRED = "retired", "Left alone: the item is retired"
+        WRONG = "wrong", "Not taken"
+
+    upload = models.ForeignKey(Upload, models.CASCADE, related_name="rows")
+    number = models.PositiveIntegerField()  # of the row, as Excel shows it
+    cells = models.JSONField()
+    outcome = models.CharField(max_length=9, choices=Outcome.choices)
+    wrongs = models.JSONField(default=list)  # [field, code, message] each
+    item = models.ForeignKey(Item, models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["upload", "number"], name="upload_row_once")]
+
+    def __str__(self) -> str:
+        return f"row {self.number}"

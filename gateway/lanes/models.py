@@ -110,3 +110,22 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.outcome}"
+
+
+class Chore(models.Model):
+    """Background work that waits or is under way; gone when it is done. `kind` is one of `wiring.CHORES`."""
+
+    kind = models.CharField(max_length=30)
+    document_id = models.BigIntegerField()
+    due_at = models.DateTimeField(db_default=Now())
+    leased_until = models.DateTimeField(null=True, blank=True)
+    turn = models.PositiveIntegerField(default=0)  # how often it was begun
+    failures = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "document_id"], name="chore_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.document_id}"

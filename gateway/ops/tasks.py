@@ -6,8 +6,9 @@ A task takes nothing and gives nothing; what it did stands in the database, and 
 from collections.abc import Callable
 
 from gateway.celery import app
+from gateway.lanes.chores import carry_chore, set_carrier
 from gateway.ops.scheduler import perform
-from gateway.wiring import SCHEDULE, Work
+from gateway.wiring import CHORES, SCHEDULE, Work
 
 
 def task_name(work: Work) -> str:
@@ -24,3 +25,12 @@ def _performing(work: Work) -> Callable[[], None]:
 
 
 TASKS = {work.__name__: app.task(_performing(work), name=task_name(work)) for _, work in SCHEDULE}
+
+
+@app.task(name="gateway.carry_chore")  # type: ignore[untyped-decorator]
+def carry(pk: int) -> None:
+    """Do a chore, if it is due and nobody else does it."""
+    carry_chore(pk, CHORES)
+
+
+set_carrier(lambda pk: carry.delay(pk))  # workers find chores left behind, and hand them on like everybody
