@@ -15,7 +15,7 @@ from gateway.simulator.amounts import check_amounts, check_rates, plain, rounded
 from gateway.simulator.answers import Missing, Refusal
 from gateway.simulator.call import Call
 from gateway.simulator.classes import item_classes
-from gateway.simulator.clock import parse14, text14, text19, text21
+from gateway.simulator.clock import text14, text19, text21
 from gateway.simulator.ledger import Document
 from gateway.simulator.series import check_invoice_number
 from gateway.simulator.settings import PROFILES
@@ -61,10 +61,10 @@ def save_sale(call: Call) -> dict[str, Any]:
 
 
 def _check_dates(call: Call) -> None:
-    latest = call.now + call.settings.future_seconds * 1000
-    if parse14(call.document["cfmDt"]) > latest:
+    latest = text14(call.now + call.settings.future_seconds * 1000)  # times of one zone and width compare as text
+    if call.document["cfmDt"] > latest:
         raise Refusal("910", "must not be in the future", path=("cfmDt",))
-    if call.document["salesDt"] > text14(latest)[:8]:
+    if call.document["salesDt"] > latest[:8]:
         raise Refusal("910", "must not be in the future", path=("salesDt",))
 
 

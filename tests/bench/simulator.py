@@ -183,10 +183,12 @@ def listener(url: str) -> int:
     raise LookupError(f"nothing listens at {url}")
 
 
-def measure(*, flavour: str, branches: int, callers: int, seconds: float, warm_up: float, lines: int) -> Report:
+def measure(
+    *, flavour: str, branches: int, callers: int, seconds: float, warm_up: float, lines: int, folder: Path | None
+) -> Report:
     """Run it once. Raises AssertionError when a sale was refused or the ledger is not what was answered."""
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, servers.simulator(Path(name)) as started:
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name, servers.simulator(Path(name)) as started:
         kra = Kra(started.url)
         kra.call("POST", "/_sim/settings", {"seeded": False})
         tills = [Till(kra, flavour, pin=f"P{place:09d}B").start() for place in range(1, branches + 1)]
@@ -229,7 +231,7 @@ def measure(*, flavour: str, branches: int, callers: int, seconds: float, warm_u
         p50_ms=round(statistics.median(times), 1),
         p99_ms=round(times[int(len(times) * 0.99)], 1),
         cpu_ms_per_sale=round(cpu * 1000 / signed, 3),
-        sales_per_commit=round(signed / commits, 1),
+        sales_per_commit=round(signed / max(commits, 1), 1),
         cores=len(os.sched_getaffinity(0)),
         load_before=round(load, 2),
     )
@@ -257,6 +259,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm-up", type=float, default=2)
     parser.add_argument("--lines", type=int, default=5, help="of each sale")
+    parser.add_argument("--folder", type=Path, help="where the ledger is written; a RAM disk shows what the disk costs")
     parser.add_argument("--at-least", type=float, default=0, help="end with 1 when fewer sales a second were signed")
     chosen = vars(parser.parse_args())
     wanted = chosen.pop("at_least")
