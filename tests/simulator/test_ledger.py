@@ -2,6 +2,7 @@
 
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -147,3 +148,13 @@ def test_a_second_simulator_on_the_same_file_is_turned_away(tmp_path: Path) -> N
             cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
     assert second.returncode == 1 and "already uses" in second.stderr
+
+
+def test_unless_told_otherwise_it_listens_on_this_machine_only(tmp_path: Path) -> None:
+    with running(tmp_path) as (simulator, _):
+        assert simulator.url.startswith("http://127.0.0.1:")
+        port = int(simulator.url.rpartition(":")[2])
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.2", port), timeout=5)
+    with running(tmp_path, "--host", "127.0.0.2") as (simulator, _):
+        assert simulator.url.startswith("http://127.0.0.2:")

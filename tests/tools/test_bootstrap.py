@@ -5,15 +5,21 @@ import hashlib
 import io
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tools import bootstrap
 
@@ -208,6 +214,47 @@ def test_the_password_of_an_index_is_never_shown(index, tmp_path):
 def test_an_index_that_cannot_be_reached_is_named(tmp_path):
     with pytest.raises(bootstrap.Trouble, match=r"cannot be reached at http://127\.0\.0\.1:9/simple/uv/"):
         bootstrap.fetch_uv(tmp_path, "http://127.0.0.1:9/simple", "")
+
+
+def certificate(name: str) -> tuple[bytes, bytes]:
+    """A certificate that its owner signed, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now, day = datetime.now(UTC), timedelta(days=1)
+    made = x509.CertificateBuilder(who, who, key.public_key(), 1, now - day, now + day).sign(key, hashes.SHA256())
+    shape = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    return made.public_bytes(pem), key.private_bytes(pem, *shape)
+
+
+@pytest.fixture
+def index_nobody_trusts(tmp_path: Path) -> Iterator[str]:
+    """An index over HTTPS whose certificate it made itself."""
+    file = tmp_path / "server.pem"
+    file.write_bytes(b"".join(certificate("127.0.0.1")))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a caller that does not trust us hangs up
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_missing_certificates_are_told_in_one_sentence_that_names_the_package(index_nobody_trusts, tmp_path):
+    with pytest.raises(bootstrap.Trouble, match=r"no certificates .* apt-get install ca-certificates") as told:
+        bootstrap.fetch_uv(tmp_path, index_nobody_trusts, "")
+    assert str(told.value).count("\n") == 0
+
+
+def test_a_certificate_that_is_not_trusted_names_the_setting(index_nobody_trusts, tmp_path):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(certificate("somebody else")[0])
+    with pytest.raises(bootstrap.Trouble, match=r"certificate of 127\.0\.0\.1 is not trusted by .* SSL_CERT_FILE"):
+        bootstrap.fetch_uv(tmp_path, index_nobody_trusts, str(bundle))
 
 
 # The whole
