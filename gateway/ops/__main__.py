@@ -1,4 +1,4 @@
-"""The commands that talk to a gateway from outside and so need none of its settings: `python -m gateway.ops demo`."""
+"""`demo` and `sell` without Django, so that they start at once; `make demo` runs `python -m gateway.ops demo`."""
 
 import argparse
 import sys

@@ -434,7 +434,7 @@ def run(
 
 def sell_command(demo: Demo) -> str:
     """How to post the example day to this demo, from the project's folder."""
-    return f".venv/bin/python -m gateway.ops sell examples/supermarket-day.jsonl --prepare --url {demo.gateway}"
+    return f".venv/bin/python manage.py sell examples/supermarket-day.jsonl --prepare --url {demo.gateway}"
 
 
 def shown(path: Path) -> str:

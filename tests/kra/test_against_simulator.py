@@ -170,6 +170,22 @@ def journeys(simulator_process: Simulator) -> dict[str, Journey]:
     return asyncio.run(run())
 
 
+def test_the_same_journey_sends_the_same_bytes(journeys: dict[str, Journey], simulator_process: Simulator) -> None:
+    """Each document of each operation, built a second time, is byte for byte the first: what a retry relies on."""
+    first = {way: [(row["operation"], row["body"]) for row in made.requests] for way, made in journeys.items()}
+    simulator_process.reset()
+
+    async def again(way: str, pin: str) -> list[tuple[str, str]]:
+        async with connected(simulator_process, way) as client:
+            made = await travel(simulator_process, way, client, pin)
+            return [(row["operation"], row["body"]) for row in made.requests]
+
+    for place, way in enumerate(WAYS):
+        second = asyncio.run(again(way, f"P60000000{place}X"))
+        assert {operation for operation, _ in second} >= set(operations()) - NOT_OFFERED.get(way, set())
+        assert second == first[way], way
+
+
 @pytest.mark.parametrize(("way", "operation"), MATRIX, ids=lambda value: str(value))
 def test_each_operation_works_over_each_way_that_has_it(journeys: dict[str, Journey], way: str, operation: str) -> None:
     made = journeys[way]
