@@ -11,6 +11,9 @@ from django.core.management import execute_from_command_line
 
 # These seal and sign nothing of ours, so they also work on a fresh clone that has no secrets yet
 NEED_NO_SECRETS = {"demo", "help", "openapi", "run_simulator", "sell"}
+# As whom a command connects to PostgreSQL (settings.DATABASE_ROLES); all others are chores
+ROLES = {"migrate": "owner", "secure_database": "owner", "flush": "owner"}
+ROLES |= dict.fromkeys(("serve", "run_engine", "check", "runserver"), "web")
 
 
 def needs_secrets(command: str, options: list[str]) -> bool:
@@ -21,6 +24,7 @@ def needs_secrets(command: str, options: list[str]) -> bool:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    os.environ.setdefault("DATABASE_ROLE", ROLES.get("".join(sys.argv[1:2]), "chores"))
     if len(sys.argv) > 1 and not needs_secrets(sys.argv[1], sys.argv[2:]):
         os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
         os.environ.setdefault("ENCRYPTION_KEY", base64.b64encode(secrets.token_bytes(32)).decode())

@@ -8,6 +8,7 @@ import os
 from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+os.environ.setdefault("DATABASE_ROLE", "chores")  # where `celery` itself reads the settings
 
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")

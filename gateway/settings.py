@@ -10,6 +10,7 @@ import binascii
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -25,6 +26,7 @@ env = environ.Env()
 if (BASE_DIR / ".env").exists():
     env.read_env(BASE_DIR / ".env")
 FROM_FILES = {"SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_HOST_PASSWORD", "METRICS_TOKEN"}
+FROM_FILES |= {"MIGRATE_DATABASE_URL", "ENGINE_DATABASE_URL", "CHORES_DATABASE_URL"}
 FROM_FILES |= {"KRA_APP_CONSUMER_KEY", "KRA_APP_CONSUMER_SECRET", "KRA_APP_ID"}
 for name in [name for name in os.environ if name.endswith("_FILE")]:
     target = name.removesuffix("_FILE")
@@ -175,6 +177,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gateway.tenants.scope.PageScope",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -197,20 +200,42 @@ TEMPLATES = [
 
 # Database: SQLite for the embedded shape, PostgreSQL for production
 DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'gateway.sqlite3'}")
-_database = env.db_url_config(DATABASE_URL)
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
-    _database["OPTIONS"] = {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",  # a read that turns into a write cannot fail half-way
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-    }
-elif urlsplit(DATABASE_URL).scheme in {"postgres", "postgresql"}:
-    _database["CONN_MAX_AGE"] = 600
-    _database["CONN_HEALTH_CHECKS"] = True
-else:
-    raise ImproperlyConfigured("DATABASE_URL must start with sqlite:// or postgres://.")
-DATABASES = {"default": _database}
+
+
+def _database_at(url: str) -> dict[str, Any]:
+    database: dict[str, Any] = env.db_url_config(url)
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        database["OPTIONS"] = {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",  # a read that turns into a write cannot fail half-way
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+    elif urlsplit(url).scheme in {"postgres", "postgresql"}:
+        database["CONN_MAX_AGE"] = 600
+        database["CONN_HEALTH_CHECKS"] = True
+    else:
+        raise ImproperlyConfigured("A database's URL must start with sqlite:// or postgres://.")
+    return database
+
+
+_database = _database_at(DATABASE_URL)
+# PostgreSQL with row-level security: one database, several roles. Each that is not named connects as the web does
+DATABASE_ROLES: dict[str, Any] = {
+    "web": _database,  # pages and API: owns nothing, sees one company at a time
+    "owner": env.str("MIGRATE_DATABASE_URL", default=""),  # owns the tables: migrate, secure_database
+    "engine": env.str("ENGINE_DATABASE_URL", default=""),  # the engine's own statements, of all companies
+    "chores": env.str("CHORES_DATABASE_URL", default=""),  # periodic work and commands, of all companies
+}
+for role, url in DATABASE_ROLES.items():
+    if isinstance(url, str):
+        DATABASE_ROLES[role] = _database if url in {"", DATABASE_URL} else _database_at(url)
+# As which of them this process connects; manage.py and Celery choose by what they are asked to do
+DATABASE_ROLE = env.str("DATABASE_ROLE", default="web")
+os.environ.pop("DATABASE_ROLE", None)  # a process that this one starts chooses for itself
+if DATABASE_ROLE not in {"web", "owner", "chores"}:
+    raise ImproperlyConfigured("DATABASE_ROLE must be web, owner or chores.")
+DATABASES = {"default": DATABASE_ROLES[DATABASE_ROLE]}
 
 # Whether `serve` runs the periodic work in a thread: the one process of SQLite does, on PostgreSQL Celery's beat does
 RUN_SCHEDULER = env.bool("RUN_SCHEDULER", default=_database["ENGINE"] == "django.db.backends.sqlite3")

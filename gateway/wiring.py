@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from django.conf import settings
 from django.db import connection
@@ -31,6 +31,7 @@ from gateway.sales.services import Till
 from gateway.sales.signing import Signing
 from gateway.stock import statements as stock_statements
 from gateway.stock.reporting import Reporting
+from gateway.tenants.isolation import connection_of
 
 # How a document of each kind is fetched when its turn starts, and who carries it to KRA
 STARTS = {
@@ -69,10 +70,9 @@ SCHEDULE: list[tuple[When, Work]] = [
 
 def build_store() -> Store:
     """The engine's store on the configured database."""
-    database = connection.settings_dict
     if connection.vendor == "sqlite":
-        return SqliteStore(str(database["NAME"]), starts=STARTS)
-    return PostgresStore(_dsn(database), starts=STARTS)
+        return SqliteStore(str(connection.settings_dict["NAME"]), starts=STARTS)
+    return PostgresStore(_dsn(connection_of("engine")), starts=STARTS)
 
 
 @contextlib.asynccontextmanager
@@ -128,6 +128,6 @@ def with_log_context(handler: Handler) -> Handler:
     return carry
 
 
-def _dsn(database: dict[str, object]) -> str:
+def _dsn(database: Mapping[str, object]) -> str:
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     return make_conninfo(**{names[key]: str(database[key]) for key in names if database.get(key)})

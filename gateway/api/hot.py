@@ -39,6 +39,7 @@ from gateway.sales.services import (
     ReferenceReused,
     Till,
 )
+from gateway.tenants.isolation import everything
 from gateway.tenants.keys import note_uses
 from gateway.tenants.rights import Right, may
 
@@ -220,7 +221,8 @@ _CHALLENGE = {"WWW-Authenticate": "Token"}
 
 def _note_in_thread(key_ids: set[int]) -> None:
     try:
-        note_uses(key_ids, now=utc_now())
+        with everything():
+            note_uses(key_ids, now=utc_now())
     finally:
         connection.close()  # the thread may never come back to it
 

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from gateway.api.auth import Operator, Principal, digest_of, find_operator, find_principal, key_in
 from gateway.api.problems import Problem
-from gateway.tenants.companies import companies_of
+from gateway.tenants.companies import companies_of, company_ids_of
+from gateway.tenants.isolation import enter
 from gateway.tenants.keys import note_uses
 from gateway.tenants.models import Company, OperatorRole
 from gateway.tenants.rights import RIGHTS, Right, may
@@ -42,6 +43,7 @@ def company_key(request: HttpRequest) -> Principal:
     principal = find_principal(digest_of(_key(request)), now=now)
     if principal is None:
         raise _unknown()
+    enter([principal.company_id])
     if not principal.use_is_noted:
         note_uses([principal.key_id], now=now)
     return principal
@@ -57,7 +59,11 @@ def staff_key(request: HttpRequest) -> Operator:
 
 def either_key(request: HttpRequest) -> Principal | Operator:
     """Who speaks, a company or the staff. Raises Problem 401 when no valid key was sent."""
-    return find_operator(digest_of(_key(request)), now=timezone.now()) or company_key(request)
+    operator = find_operator(digest_of(_key(request)), now=timezone.now())
+    if operator is None:
+        return company_key(request)
+    enter(company_ids_of(operator.organisation_id))
+    return operator
 
 
 def operator_key(request: HttpRequest) -> Operator:
@@ -65,6 +71,7 @@ def operator_key(request: HttpRequest) -> Operator:
 
     Raises Problem 401 without a valid key, 403 for the key of a company.
     """
+    enter(None)  # a new company is nobody's yet
     if settings.OPEN_ONBOARDING and request.headers.get("Authorization") is None:
         return ANYBODY
     digest, now = digest_of(_key(request)), timezone.now()

@@ -1,10 +1,12 @@
 """Write down what happened."""
 
+import contextlib
 import uuid
 from typing import Any
 
 from gateway.audit.models import Event, Severity
 from gateway.lib.origin import origin
+from gateway.tenants.isolation import everything
 from gateway.tenants.models import Company
 
 # What is more than the ordinary course of business, by the event's name or its first word. The engine's statements
@@ -45,16 +47,18 @@ def record(
     fit for JSON and free of secrets. From where it was asked is known by itself.
     """
     asked = origin()
-    return Event.objects.create(
-        company=company,
-        environment=environment,
-        name=name,
-        severity=severity or severity_of(name),
-        subject=subject,
-        actor=actor,
-        address=asked.address,
-        request_id=asked.request_id,
-        data=data,
-        before=before,
-        after=after,
-    )
+    seen = everything() if company is None else contextlib.nullcontext()  # what is nobody's, nobody else may write
+    with seen:
+        return Event.objects.create(
+            company=company,
+            environment=environment,
+            name=name,
+            severity=severity or severity_of(name),
+            subject=subject,
+            actor=actor,
+            address=asked.address,
+            request_id=asked.request_id,
+            data=data,
+            before=before,
+            after=after,
+        )

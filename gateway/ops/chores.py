@@ -10,6 +10,7 @@ from django.db import close_old_connections, connection
 
 from gateway.lanes.chores import carry_chore, resume_chores, set_carrier
 from gateway.lanes.models import Chore
+from gateway.tenants.isolation import connect_as, everything
 from gateway.wiring import CHORES
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def carrying_chores() -> Iterator[None]:
         finally:
             set_carrier(None)
         return
-    pool = ThreadPoolExecutor(1, thread_name_prefix="chores")
+    pool = ThreadPoolExecutor(1, thread_name_prefix="chores", initializer=connect_as, initargs=("chores",))
     set_carrier(lambda pk: pool.submit(_carry, pk))
     pool.submit(_begin)
     try:
@@ -52,7 +53,8 @@ def _begin() -> None:
 def _carry(pk: int) -> None:
     close_old_connections()
     try:
-        carry_chore(pk, CHORES)
+        with everything():
+            carry_chore(pk, CHORES)
     except Exception:
         log.exception("A chore could not be carried")
     finally:

@@ -101,5 +101,5 @@ def _own_secrets() -> tuple[str, ...]:
     keys = [base64.b64encode(key).decode() for key in settings.ENCRYPTION_KEYS]
     known = [settings.SECRET_KEY, *keys, settings.EMAIL_HOST_PASSWORD, settings.METRICS_TOKEN]
     known += [settings.KRA_APP_CONSUMER_KEY, settings.KRA_APP_CONSUMER_SECRET, settings.KRA_APP_ID]
-    known.append(settings.DATABASES["default"].get("PASSWORD") or "")
+    known += [database.get("PASSWORD") or "" for database in settings.DATABASE_ROLES.values()]
     return tuple(secret for secret in known if len(secret) >= 8)

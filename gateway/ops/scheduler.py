@@ -10,6 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from gateway.lib.clock import utc_now
 from gateway.lib.schedule import Daily, When
+from gateway.tenants.isolation import connect_as, everything
 from gateway.wiring import Work
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,8 @@ CATCH_UP = timedelta(minutes=2)
 
 
 def perform(work: Work) -> object:
-    """Run one piece of periodic work; its log lines name it. What it raises is the caller's."""
-    with bound_contextvars(work=work.__name__):
+    """Run one piece of periodic work, for all companies; its log lines name it. What it raises is the caller's."""
+    with bound_contextvars(work=work.__name__), everything():
         done = work()
         log.log(logging.INFO if done else logging.DEBUG, "Periodic work is done: %s", done)
         return done
@@ -64,6 +65,7 @@ class Scheduler:
                 close_old_connections()
 
     def _run(self) -> None:
+        connect_as("chores")
         while not self._stop.wait(TICK_SECONDS):
             self.run_due()
 

@@ -21,6 +21,7 @@ from gateway.lib.clock import utc_now
 from gateway.ops.beat import NoBroker, last_sent_at, missing_beat_rows
 from gateway.ops.initial import unapplied_migrations
 from gateway.sales.models import Invoice
+from gateway.tenants.isolation import weaknesses
 from gateway.tenants.models import Environment
 from gateway.wiring import SCHEDULE
 
@@ -203,6 +204,15 @@ def _schedule() -> Check:
     return Check("schedule", OK, f"Celery's beat sends the periodic work, last at {last:%H:%M:%S} UTC.")
 
 
+def _isolation() -> Check:
+    if connection.vendor == "sqlite":
+        return Check("isolation", OK, "SQLite has no row-level security; every query starts from its company.")
+    if weak := weaknesses():
+        todo = "Run: manage.py secure_database (see docs/how-to/run-on-postgresql.md)"
+        return Check("isolation", WARN, "Row-level security is not in force.", todo, weak)
+    return Check("isolation", OK, "Row-level security is in force.")
+
+
 def _settings() -> Check:
     wrong = list(_risky_settings())
     if wrong:
@@ -254,5 +264,6 @@ _CHECKS: dict[str, Callable[[], Check]] = {
     "devices": _devices,
     "kra": _kra,
     "schedule": _schedule,
+    "isolation": _isolation,
     "settings": _settings,
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gateway.celery import app
 from gateway.lanes.chores import carry_chore, set_carrier
 from gateway.ops.scheduler import perform
+from gateway.tenants.isolation import everything
 from gateway.wiring import CHORES, SCHEDULE, Work
 
 
@@ -30,7 +31,8 @@ TASKS = {work.__name__: app.task(_performing(work), name=task_name(work)) for _,
 @app.task(name="gateway.carry_chore")  # type: ignore[untyped-decorator]
 def carry(pk: int) -> None:
     """Do a chore, if it is due and nobody else does it."""
-    carry_chore(pk, CHORES)
+    with everything():
+        carry_chore(pk, CHORES)
 
 
 set_carrier(lambda pk: carry.delay(pk))  # workers find chores left behind, and hand them on like everybody

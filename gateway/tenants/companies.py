@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
+from gateway.tenants.isolation import everything
 from gateway.tenants.keys import Journal
 from gateway.tenants.models import Branch, Company
 
@@ -47,6 +48,14 @@ def companies_of(organisation_id: int | None) -> QuerySet[Company]:
     """The companies that staff may see: a reseller's own, or all for None."""
     seen = Company.objects.select_related("organisation")
     return seen if organisation_id is None else seen.filter(organisation_id=organisation_id)
+
+
+def company_ids_of(organisation_id: int | None) -> list[int] | None:
+    """The row ids of the same companies, for `isolation.enter`; None for all."""
+    if organisation_id is None:
+        return None
+    with everything():
+        return list(companies_of(organisation_id).values_list("pk", flat=True))
 
 
 def list_companies(seen: QuerySet[Company], wanted: Filter, *, limit: int, cursor: str | None = None) -> Page:
