@@ -5,8 +5,6 @@ start.
 `docs/reference/settings.md` lists them all.
 """
 
-import base64
-import binascii
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from gateway.kra.fence import read_networks
 from gateway.kra.options import read_options
+from gateway.lib.crypto import read_master_keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -28,14 +27,17 @@ if (BASE_DIR / ".env").exists():
 FROM_FILES = {"SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_HOST_PASSWORD", "METRICS_TOKEN"}
 FROM_FILES |= {"MIGRATE_DATABASE_URL", "ENGINE_DATABASE_URL", "CHORES_DATABASE_URL"}
 FROM_FILES |= {"KRA_APP_CONSUMER_KEY", "KRA_APP_CONSUMER_SECRET", "KRA_APP_ID"}
+_taken_from: dict[str, str] = {}
 for name in [name for name in os.environ if name.endswith("_FILE")]:
     target = name.removesuffix("_FILE")
     if target in FROM_FILES:
         try:
-            os.environ.setdefault(target, Path(os.environ[name]).read_text(encoding="utf-8").strip())
+            text = Path(os.environ[name]).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise ImproperlyConfigured(f"{name} names {os.environ[name]}, which cannot be read: {reason}.") from error
+        if os.environ.setdefault(target, text) == text:
+            _taken_from[target] = os.environ[name]
 
 # Safety: DEBUG shows internals to visitors, so it is off unless asked for
 DEBUG = env.bool("DEBUG", default=False)
@@ -50,15 +52,12 @@ SYSTEM_URL = env.str("SYSTEM_URL", default="http://127.0.0.1:8000").rstrip(
 )  # how people reach us; links start with it
 
 # Master keys for everything sealed at rest: 32 bytes in base64 each, the newest first, older ones kept to read with
-ENCRYPTION_KEYS = []
-for text in env.list("ENCRYPTION_KEY"):
-    try:
-        key = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ImproperlyConfigured("ENCRYPTION_KEY must be base64.") from error
-    if len(key) != 32:
-        raise ImproperlyConfigured("ENCRYPTION_KEY must be 32 bytes in base64; make one with: openssl rand -base64 32")
-    ENCRYPTION_KEYS.append(key)
+try:
+    ENCRYPTION_KEYS = read_master_keys(env.str("ENCRYPTION_KEY"))
+except ValueError as error:
+    raise ImproperlyConfigured(f"ENCRYPTION_KEY {error}") from error
+# Where they came from: a running process looks there again when it meets a key it does not know
+ENCRYPTION_KEY_FILE = _taken_from.get("ENCRYPTION_KEY", "")
 
 # Who may onboard companies: operators only, or (demo) everybody who reaches us
 OPEN_ONBOARDING = env.bool("OPEN_ONBOARDING", default=False)

@@ -15,8 +15,11 @@ from gateway.catalog import registration
 from gateway.catalog.refresh import refresh_reference_data
 from gateway.catalog.shelf import Shelf
 from gateway.catalog.uploads import forget_uploads, take_upload
+from gateway.dashboard.second_steps import master_keys_of_second_steps, rewrap_second_steps
 from gateway.devices.contact import sync_device_status
 from gateway.devices.desk import Desk
+from gateway.devices.models import Device
+from gateway.devices.rotation import Wrapped, master_keys_of_escrow, rewrap_escrow
 from gateway.lanes import chores, local
 from gateway.lanes.chores import resume_chores
 from gateway.lanes.engine import Engine, Handler, Turn
@@ -32,6 +35,13 @@ from gateway.sales.signing import Signing
 from gateway.stock import statements as stock_statements
 from gateway.stock.reporting import Reporting
 from gateway.tenants.isolation import connection_of
+from gateway.tenants.vault import (
+    Sealed,
+    device_answers_aad,
+    device_key_aad,
+    master_keys_of_data_keys,
+    rewrap_data_keys,
+)
 
 # How a document of each kind is fetched when its turn starts, and who carries it to KRA
 STARTS = {
@@ -45,6 +55,17 @@ HANDLERS: dict[str, Callable[[Desk, Shelf, Read], Handler]] = {
     "stock": lambda desk, shelf, read: Reporting(desk, late_seconds=settings.ENGINE_LATE_SECONDS),
 }
 
+
+# What the companies' data keys seal, and what the master keys wrap; `manage.py rotate_keys` changes both
+SEALED = [
+    Sealed(Device, "sealed_key", lambda device: device_key_aad(device.public_id)),
+    Sealed(Device, "sealed_answers", lambda device: device_answers_aad(device.public_id)),
+]
+WRAPPED = {
+    "data keys": Wrapped(rewrap_data_keys, master_keys_of_data_keys),
+    "copies in escrow": Wrapped(rewrap_escrow, master_keys_of_escrow),
+    "second steps": Wrapped(rewrap_second_steps, master_keys_of_second_steps),
+}
 
 # Works without arguments (its `now` is for tests); a second run of the same work changes nothing
 Work = Callable[[], object]

@@ -16,6 +16,8 @@ SEVERITIES = {
     "operator_key": Severity.NOTICE,
     "member": Severity.NOTICE,
     "secret": Severity.NOTICE,
+    "master_key": Severity.NOTICE,
+    "data_key": Severity.NOTICE,
     "export": Severity.NOTICE,
     "device.key_entered": Severity.NOTICE,
     "device.activation_failed": Severity.WARNING,

@@ -5,6 +5,8 @@ random), ciphertext with its 16-byte tag. Version, key id and the caller's `aad`
 another row, or changed in any byte, does not open.
 """
 
+import base64
+import binascii
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -33,6 +35,24 @@ class UnknownKey(SealBroken):
     def __init__(self, key_id: str) -> None:
         super().__init__(f"sealed with the key {key_id}, which is not at hand")
         self.key_id = key_id
+
+
+def read_master_keys(text: str) -> list[bytes]:
+    """Master keys as settings give them: 32 bytes in base64 each, commas or line ends between, the newest first.
+
+    Raises ValueError.
+    """
+    keys = []
+    for part in text.replace("\n", ",").split(","):
+        if not part.strip():
+            continue
+        try:
+            keys.append(base64.b64decode(part.strip(), validate=True))
+        except binascii.Error:
+            raise ValueError("must be base64") from None
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError("must be 32 bytes in base64; make one with: openssl rand -base64 32")
+    return keys
 
 
 def key_id(key: bytes) -> bytes:

@@ -214,6 +214,7 @@ class DataKey(models.Model):
 
     company = models.OneToOneField(Company, models.CASCADE, related_name="data_key")
     wrapped = models.BinaryField()
+    previous = models.BinaryField(null=True, blank=True)  # the key before, while a change of keys is under way
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -202,9 +202,8 @@ class TestOnPostgres:
         assert checked >= 20
 
 
+@pytest.mark.only_on("postgres")
 def test_one_role_for_everything_is_told_of(database_url: str) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("SQLite has no roles")
     plain = Secured(dict.fromkeys(("web", "owner", "engine", "chores"), database_url))
     plain.manage("migrate", "-v0")
     done = plain.try_to_manage("secure_database")
