@@ -17,8 +17,10 @@ django = get_wsgi_application()  # loads the apps, so what follows may import mo
 from gateway.api.bodies import WholeBodies, most_bytes  # noqa: E402
 from gateway.api.health import Probe, health_routes  # noqa: E402
 from gateway.api.hot import hot_routes, wrong_method  # noqa: E402
+from gateway.audit.calls import CallLog  # noqa: E402
+from gateway.ops.calls import Calls  # noqa: E402
 from gateway.ops.chores import carrying_chores  # noqa: E402
-from gateway.ops.logs import RequestIds  # noqa: E402
+from gateway.ops.logs import RequestIds, without_secrets  # noqa: E402
 from gateway.ops.metrics import Metrics  # noqa: E402
 from gateway.ops.scheduler import Scheduler  # noqa: E402
 from gateway.wiring import SCHEDULE, running_till  # noqa: E402
@@ -30,7 +32,9 @@ class Application:
     """Hot routes exist only while the engine runs, so they are built when the application starts."""
 
     def __init__(self) -> None:
-        self._app: ASGIApp = RequestIds(Starlette(lifespan=self._lifespan, exception_handlers={405: wrong_method}))
+        self._calls = CallLog(mask=without_secrets)
+        inner = Starlette(lifespan=self._lifespan, exception_handlers={405: wrong_method})
+        self._app: ASGIApp = RequestIds(Calls(inner, self._calls))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
@@ -38,12 +42,13 @@ class Application:
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with running_till() as till:
-            health = health_routes(Probe(till), metrics=Metrics(till.engine).render)
+            health = health_routes(Probe(till), metrics=Metrics(till.engine, self._calls).render)
             app.router.routes.extend([*hot_routes(till), *health])
             app.router.redirect_slashes = False  # it would send the caller, and its key, where the Host header says
             pages = WSGIMiddleware(django, workers=DJANGO_THREADS)  # type: ignore[arg-type]
             app.router.default = WholeBodies(pages, most_bytes=most_bytes)  # type: ignore[arg-type]
             scheduler = Scheduler(SCHEDULE)
+            self._calls.start()
             if settings.RUN_SCHEDULER:
                 scheduler.start()
             try:
@@ -51,6 +56,7 @@ class Application:
                     yield
             finally:
                 scheduler.stop()
+                self._calls.stop()
 
 
 application = Application()

@@ -242,8 +242,9 @@ RUN_SCHEDULER = env.bool("RUN_SCHEDULER", default=_database["ENGINE"] == "django
 # How long what is not fiscal is kept (days); invoices, receipts and events are never cleaned up
 RETENTION_ATTEMPT_DAYS = env.int("RETENTION_ATTEMPT_DAYS", default=400)  # messages to KRA: a year and a month to argue
 RETENTION_KEY_DAYS = env.int("RETENTION_KEY_DAYS", default=90)  # expired keys stay to explain why they stopped
-if min(RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS) < 1:
-    raise ImproperlyConfigured("RETENTION_ATTEMPT_DAYS and RETENTION_KEY_DAYS must be 1 or more.")
+RETENTION_CALL_DAYS = env.int("RETENTION_CALL_DAYS", default=90)  # calls to the API: a quarter to ask who did it
+if min(RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS, RETENTION_CALL_DAYS) < 1:
+    raise ImproperlyConfigured("RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS and RETENTION_CALL_DAYS must be 1 or more.")
 
 # The journal: where each day's signed anchor is mailed to, best a box that nobody of this installation can delete from
 ANCHOR_EMAIL = env.str("ANCHOR_EMAIL", default="")

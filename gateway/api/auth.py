@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import F
 
+from gateway.lib.origin import origin
 from gateway.tenants.isolation import everything
 from gateway.tenants.keys import NOTED_EVERY
 from gateway.tenants.models import ApiKey, Company, OperatorKey, OperatorRole, Role
@@ -85,6 +86,12 @@ def key_in(authorization: str | None) -> str | None:
 def digest_of(key: str) -> str:
     """SHA-256 of the whole key, hex: all that is kept of it."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def note_caller(caller: Principal) -> None:
+    """Let the log of calls know whose key it was."""
+    asked = origin()
+    asked.company_id, asked.environment, asked.key_prefix = caller.company_id, caller.environment, caller.prefix
 
 
 def principal_from_row(row: Mapping[str, Any], *, now: datetime) -> Principal | None:

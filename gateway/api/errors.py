@@ -21,6 +21,7 @@ from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, Lane
 from gateway.kra.errors import KraError, plain
 from gateway.lib.crypto import SealBroken
 from gateway.lib.cursor import BadCursor
+from gateway.lib.origin import origin
 from gateway.lib.spelling import no_such_field
 from gateway.tenants.companies import BranchTaken
 from gateway.tenants.keys import ExpiryWrong, KeyEnded, ReachesFurther
@@ -116,6 +117,7 @@ def answer_error(request: HttpRequest, error: Exception) -> HttpResponse:
 
 def answer_problem(request: HttpRequest, problem: Problem) -> HttpResponse:
     """The problem document, with the headers its status asks for (RFC 9110 §11.6.1, §10.2.3)."""
+    origin().code = problem.code
     body = {
         **document(
             problem.code,

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api import headers
-from gateway.api.auth import Principal, digest_of, key_in, principal_from_row
+from gateway.api.auth import Principal, digest_of, key_in, note_caller, principal_from_row
 from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
 from gateway.devices.queries import WrongProfile
@@ -27,6 +27,7 @@ from gateway.lanes.engine import NotKept
 from gateway.lanes.store import Statement, StoreDown
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
+from gateway.lib.origin import origin
 from gateway.sales.answers import answer, status_code
 from gateway.sales.intake import NotJson, WrongSale, read_sale
 from gateway.sales.services import (
@@ -166,6 +167,7 @@ class Hot:
         row = await self._till.by_public_id(_caller(principal), public_id)
         if row is None:
             raise Problem("not_found", "There is no such document.")
+        origin().subject = public_id
         return _json(200, self._document(row))
 
     async def _principal(self, request: Request) -> Principal:
@@ -184,6 +186,7 @@ class Hot:
             known = self._principals[digest] = (time.monotonic() + FORGET_SECONDS, principal)
         if known[1] is None:
             raise Problem("key_unknown", "This key is not valid.", headers=_CHALLENGE)
+        note_caller(known[1])
         return known[1]
 
     def _note(self, key_id: int) -> None:
@@ -208,6 +211,7 @@ class Hot:
         status = status_code(outcome.row, outcome.replayed)
         told: dict[str, str] = {}
         made = self._document(outcome.row)
+        origin().subject = uuid.UUID(str(made["id"]))
         if outcome.replayed:
             told["Idempotency-Replayed"] = "true"
         if status == 202:
@@ -256,6 +260,7 @@ def _json(status: int, content: Any, told: dict[str, str] | None = None) -> Resp
 
 
 def _problem(problem: Problem, request_id: str) -> Response:
+    origin().code = problem.code
     made = document(
         problem.code,
         problem.detail,

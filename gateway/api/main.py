@@ -23,6 +23,7 @@ from gateway.api import (
     invoices,
     items,
     keys,
+    logs,
     onboarding,
     transactions,
     uploads,
@@ -74,6 +75,7 @@ for prefix, router in {
     "codes": codes.router,
     "invoices": invoices.router,
     "transactions": transactions.router,
+    "logs": logs.router,
 }.items():
     api.add_router("", router, url_name_prefix=prefix)
 for kind in (Exception, Http404, HttpError, ValidationError):  # ninja has handlers of its own for the last three

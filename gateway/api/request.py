@@ -7,13 +7,15 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
-from gateway.api.auth import Operator, Principal, digest_of, find_operator, find_principal, key_in
+from gateway.api.auth import Operator, Principal, digest_of, find_operator, find_principal, key_in, note_caller
 from gateway.api.problems import Problem
+from gateway.lib.origin import origin
 from gateway.tenants.companies import companies_of, company_ids_of
 from gateway.tenants.isolation import enter
 from gateway.tenants.keys import note_uses
 from gateway.tenants.models import Company, OperatorRole
 from gateway.tenants.rights import RIGHTS, Right, may
+from gateway.tenants.services import PREFIX_LENGTH
 
 
 class ApiRequest(HttpRequest):
@@ -44,6 +46,7 @@ def company_key(request: HttpRequest) -> Principal:
     if principal is None:
         raise _unknown()
     enter([principal.company_id])
+    note_caller(principal)
     if not principal.use_is_noted:
         note_uses([principal.key_id], now=now)
     return principal
@@ -63,6 +66,7 @@ def either_key(request: HttpRequest) -> Principal | Operator:
     if operator is None:
         return company_key(request)
     enter(company_ids_of(operator.organisation_id))
+    origin().key_prefix = _key(request)[:PREFIX_LENGTH]
     return operator
 
 
@@ -76,6 +80,7 @@ def operator_key(request: HttpRequest) -> Operator:
         return ANYBODY
     digest, now = digest_of(_key(request)), timezone.now()
     if operator := find_operator(digest, now=now):
+        origin().key_prefix = _key(request)[:PREFIX_LENGTH]
         return operator
     if find_principal(digest, now=now) is not None:
         if settings.OPEN_ONBOARDING:

@@ -105,7 +105,7 @@ class Attempt(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["kind", "document_id"], name="attempt_document"),
-            models.Index(fields=["company", "-id"], name="attempt_company"),
+            models.Index(fields=["company", "-started_at", "-id"], name="attempt_company"),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from gateway.audit.models import ApiCall
 from gateway.lanes import local
 from gateway.lanes.models import Attempt, Job, Lane, Process
 from gateway.lib.clock import utc_now
@@ -47,16 +48,24 @@ def retry_sales_invoice(*, now: datetime | None = None) -> int:
 
 
 def cleanup_old_logs(*, now: datetime | None = None) -> int:
-    """Delete messages to KRA older than RETENTION_ATTEMPT_DAYS, in batches that commit alone; how many."""
-    before = (now or utc_now()) - timedelta(days=settings.RETENTION_ATTEMPT_DAYS)
+    """Delete messages to KRA older than RETENTION_ATTEMPT_DAYS and calls to the API older than RETENTION_CALL_DAYS.
+
+    In batches that commit alone; how many.
+    """
+    now = now or utc_now()
+    deleted = _delete_older(Attempt, "started_at", before=now - timedelta(days=settings.RETENTION_ATTEMPT_DAYS))
+    return deleted + _delete_older(ApiCall, "at", before=now - timedelta(days=settings.RETENTION_CALL_DAYS))
+
+
+def _delete_older(model: type[Attempt] | type[ApiCall], time: str, *, before: datetime) -> int:
     deleted = 0
     while True:
         # by id, which follows the time: no index on the time is needed
-        oldest = Attempt.objects.order_by("id").values_list("id", "started_at")[:BATCH]
-        old = [row for row, started_at in oldest if started_at < before]
+        oldest = model._default_manager.order_by("id").values_list("id", time)[:BATCH]
+        old = [row for row, at in oldest if at < before]
         if not old:
             return deleted
-        deleted += Attempt.objects.filter(id__in=old).delete()[0]
+        deleted += model._default_manager.filter(id__in=old).delete()[0]
 
 
 def cleanup_old_data(*, now: datetime | None = None) -> int:

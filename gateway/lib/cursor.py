@@ -22,6 +22,19 @@ def read_cursor(cursor: str) -> uuid.UUID:
         raise BadCursor(cursor) from None
 
 
+def write_text(text: str) -> str:
+    """The cursor that carries a short ASCII text."""
+    return base64.urlsafe_b64encode(text.encode("ascii")).rstrip(b"=").decode()
+
+
+def read_text(cursor: str) -> str:
+    """What `write_text` wrote. Raises BadCursor."""
+    try:
+        return _decoded(cursor).decode("ascii")
+    except (ValueError, binascii.Error):
+        raise BadCursor(cursor) from None
+
+
 def write_place(skip: int) -> str:
     """The cursor of a page of a list that does not grow under its readers: how many rows came before."""
     return base64.urlsafe_b64encode(b"%d" % skip).rstrip(b"=").decode()

@@ -16,22 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gateway.lib.masking import MASK, masked
 from gateway.lib.origin import Origin, came_from
 
-MASK = "***"
-
-_NAMES = (
-    r"cmc_?key|intrl_?key|sign_?key|authorization|access_?token|refresh_?token|api_?key|secret_?key|encryption_?key"
-    r"|metrics_?token|password|passwd|pwd|cookie|sessionid|csrftoken"
-)
-# name, closing quote, separator, opening quote, value; quotes may be escaped any number of times
-_NAMED = re.compile(
-    rf"(?P<kept>(?:{_NAMES})\\*[\"']?\s*[:=,]\s*b?\\*[\"']?)(?:(?:Token|Bearer|Basic)\s+)?[^\s\"'\\,;&)\]}}]+",
-    re.IGNORECASE,
-)
-_KEY = re.compile(r"rvp_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
-_SCHEME = re.compile(r"\b(Token|Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}")
-_IN_URL = re.compile(r"([a-z][a-z0-9+.-]*://[^\s:/@\"']*):[^\s/@\"']+@", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -39,10 +26,7 @@ def without_secrets(text: str) -> str:
     """The text with everything masked that looks like a key, a token or a password, or is one of this installation."""
     for secret in _own_secrets():
         text = text.replace(secret, MASK)
-    text = _KEY.sub(f"rvp_{MASK}", text)
-    text = _NAMED.sub(rf"\g<kept>{MASK}", text)
-    text = _SCHEME.sub(rf"\1 {MASK}", text)
-    return _IN_URL.sub(rf"\1:{MASK}@", text)
+    return masked(text)
 
 
 def formatter(*, as_json: bool) -> logging.Formatter:

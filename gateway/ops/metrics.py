@@ -9,6 +9,7 @@ from collections import Counter as Tally
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from gateway.api.health import Reading
+from gateway.audit.calls import CallLog
 from gateway.lanes.attempts import RECORD_ATTEMPT
 from gateway.lanes.engine import Engine
 from gateway.lanes.store import Batch, Committed
@@ -21,8 +22,9 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 class Metrics:
     """Watches one engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, calls: CallLog | None = None) -> None:
         self._engine = engine
+        self._calls = calls
         self._registry = CollectorRegistry()
 
         def counted(name: str, text: str) -> Counter:
@@ -52,6 +54,7 @@ class Metrics:
                 "lanes_held": "Lanes that are held until a person has looked.",
                 "turns_running": "Documents that this process carries to KRA right now.",
                 "requests_waiting": "Requests that wait for their receipt here.",
+                "calls_dropped": "Calls to the API that were not written into the log of calls.",
             }.items()
         }
         self._failed_before = 0
@@ -84,6 +87,7 @@ class Metrics:
         self._gauges["lanes_held"].set(reading.held_lanes)
         self._gauges["turns_running"].set(gauges.running)
         self._gauges["requests_waiting"].set(self._engine.watched)
+        self._gauges["calls_dropped"].set(self._calls.dropped if self._calls else 0)
         self._failed.inc(gauges.failed_commits - self._failed_before)
         self._failed_before = gauges.failed_commits
         return generate_latest(self._registry)
