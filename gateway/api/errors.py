@@ -24,7 +24,9 @@ from gateway.lib.cursor import BadCursor
 from gateway.lib.origin import origin
 from gateway.lib.spelling import no_such_field
 from gateway.tenants.companies import BranchTaken
+from gateway.tenants.invitations import AlreadyInvited, AlreadyMember, InvitationClosed
 from gateway.tenants.keys import ExpiryWrong, KeyEnded, ReachesFurther
+from gateway.tenants.people import BadAccessEnd, NotAllowed
 from gateway.tenants.services import PinTaken
 
 RETRY_SECONDS = 10
@@ -35,6 +37,11 @@ _log = logging.getLogger(__name__)
 _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     BranchTaken: lambda error: Problem("branch_taken", f"The company has a branch with the code {error} already."),
     ReachesFurther: lambda error: Problem("key_reaches_further", str(error)),
+    AlreadyMember: lambda error: Problem("already_member", f"{error} has a place in the company already."),
+    AlreadyInvited: lambda error: Problem("already_invited", f"An invitation of {error} is open."),
+    InvitationClosed: lambda error: Problem("invitation_closed", f"The invitation of {error} is closed."),
+    NotAllowed: lambda error: Problem("role_not_allowed", str(error)),
+    BadAccessEnd: lambda error: invalid([field("access_until", "wrong_end", str(error))]),
     KeyEnded: lambda error: Problem("key_ended", _sentence(error)),
     ExpiryWrong: lambda error: invalid([field("expires_at", "wrong_end", str(error))]),
     PinTaken: lambda error: Problem("pin_taken", f"A company with the PIN {error} is onboarded already."),

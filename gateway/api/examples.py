@@ -49,6 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_branch": {"name": "Westlands Mall", "bottom_message": "Asante, karibu tena"},
     "make_key": {"role": "cashier", "name": "Till 3"},
     "rotate_key": {"overlap_seconds": 3600},
+    "invite": {"email": "kim@amani.example", "name": "Kim Otieno", "role": "accountant"},
 }
 
 INVOICE: dict[str, Any] = {

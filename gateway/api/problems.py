@@ -101,6 +101,15 @@ PROBLEMS: dict[str, Kind] = {
     "branch_taken": Kind(
         409, "The company has this branch already", "Change it with PUT …/branches/{code}/, or take another code."
     ),
+    "already_member": Kind(
+        409, "The person has a place in the company", "Change their role on the company's page of people."
+    ),
+    "already_invited": Kind(
+        409, "The person is invited already", "Send that invitation again with POST …/resend/, or revoke it first."
+    ),
+    "invitation_closed": Kind(
+        409, "The invitation was accepted or revoked", "See the list of invitations; invite anew if need be."
+    ),
     "key_ended": Kind(
         409,
         "The key has ended, or has a successor",

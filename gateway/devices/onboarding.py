@@ -8,13 +8,16 @@ from django.db import transaction
 from gateway.audit.services import record
 from gateway.devices.models import Device
 from gateway.devices.services import add_device
-from gateway.tenants.models import ApiKey, Branch, Company, Role
+from gateway.lib.clock import utc_now
+from gateway.tenants.invitations import invite
+from gateway.tenants.models import ApiKey, Branch, Company, OperatorRole, Role
+from gateway.tenants.people import Actor
 from gateway.tenants.services import add_branch, add_member, make_api_key, onboard_company
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The person who owns the company's account; without a password they ask for a link to set one."""
+    """The person who owns the company's account; without a password they are invited by mail."""
 
     email: str
     name: str
@@ -83,7 +86,7 @@ def onboard(application: Application, *, actor: str = "") -> Onboarded:
         actor=actor,
     )
     if owner := application.owner:
-        add_member(company, email=owner.email, name=owner.name, role=Role.OWNER, password=owner.password)
+        _bring_in(company, owner, actor=actor)
     key, text = make_api_key(company, application.environment, Role.OWNER, name="Made at onboarding")
     record(
         company,
@@ -95,3 +98,18 @@ def onboard(application: Application, *, actor: str = "") -> Onboarded:
         role=key.role,
     )
     return Onboarded(company, branch, device, key, text)
+
+
+def _bring_in(company: Company, owner: Owner, *, actor: str) -> None:
+    if owner.password is not None:
+        add_member(company, email=owner.email, name=owner.name, role=Role.OWNER, password=owner.password)
+        return
+    invite(
+        company,
+        email=owner.email,
+        name=owner.name,
+        role=Role.OWNER,
+        by=Actor(OperatorRole.ADMIN, actor),  # whoever may onboard a company gives it its first owner
+        now=utc_now(),
+        journal=record,
+    )

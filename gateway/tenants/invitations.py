@@ -12,6 +12,7 @@ import logging
 import secrets
 import smtplib
 from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -20,6 +21,7 @@ from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.tenants.keys import Journal
 from gateway.tenants.models import Company, Invitation, Member, Role, User
 from gateway.tenants.people import Actor, actor_of, check_access_end, current_members, must_give
@@ -126,6 +128,34 @@ def revoke(invitation: Invitation, *, by: Actor, now: datetime, journal: Journal
 def open_invitations(company: Company) -> QuerySet[Invitation]:
     """The company's invitations that were neither accepted nor revoked; some may be too old to be used."""
     return Invitation.objects.filter(company=company, accepted_at=None, revoked_at=None)
+
+
+class Page(NamedTuple):
+    """Invitations, newest first, and the cursor of the next page, None at the end."""
+
+    invitations: list[Invitation]
+    next: str | None
+
+
+def list_invitations(company: Company, *, limit: int, cursor: str | None = None) -> Page:
+    """A page of all invitations of a company. Raises lib.cursor.BadCursor for a cursor that this list has not given."""
+    rows = Invitation.objects.filter(company=company)
+    if cursor is not None:
+        after = rows.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
+        if after is None:
+            raise BadCursor(cursor)
+        rows = rows.filter(pk__lt=after)
+    page = list(rows.order_by("-pk")[: limit + 1])
+    return Page(page[:limit], write_cursor(page[limit - 1].public_id) if len(page) > limit else None)
+
+
+def status_of(invitation: Invitation, *, now: datetime) -> Literal["open", "too_old", "accepted", "revoked"]:
+    """What became of an invitation."""
+    if invitation.accepted_at:
+        return "accepted"
+    if invitation.revoked_at:
+        return "revoked"
+    return "open" if invitation.expires_at > now else "too_old"
 
 
 def find_open(token: str, *, now: datetime) -> Invitation:

@@ -13,6 +13,7 @@ from gateway.api.catalogue import ImportIn, ItemPatch, ItemPut
 from gateway.api.companies import StatusIn
 from gateway.api.devices import ActivateIn, KeyIn, ReplaceIn, RetireIn
 from gateway.api.examples import BODIES, INVOICE, SALE
+from gateway.api.invitations import InvitationIn
 from gateway.api.items import ItemsIn
 from gateway.api.keys import KeyNew, RotateIn
 from gateway.api.main import HOT_ROUTES
@@ -112,7 +113,7 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies |= {"activate_device": ActivateIn, "enter_key": KeyIn, "onboard": OnboardIn}
     bodies |= {"replace_device": ReplaceIn, "retire_device": RetireIn}
     bodies |= {"set_company_status": StatusIn, "add_branch": BranchNew, "change_branch": BranchChange}
-    bodies |= {"make_key": KeyNew, "rotate_key": RotateIn}
+    bodies |= {"make_key": KeyNew, "rotate_key": RotateIn, "invite": InvitationIn}
     assert set(BODIES) == {*bodies, "change_item"}
     for name, model in bodies.items():
         model.model_validate(BODIES[name])
