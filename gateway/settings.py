@@ -146,8 +146,12 @@ ENGINE_WAITING_LIMIT_COMPANY = env.int("ENGINE_WAITING_LIMIT_COMPANY", default=4
 ROOT_URLCONF = "gateway.urls"
 WSGI_APPLICATION = None
 AUTH_USER_MODEL = "tenants.User"
+# The pages at /admin/ for our own staff: they read every company's rows, so where nobody needs them, switch them off
+ADMIN_ENABLED = env.bool("ADMIN_ENABLED", default=True)
 INSTALLED_APPS = [
     "gateway.dashboard",  # first: its templates stand before those of the libraries
+    "unfold.apps.BasicAppConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # the site is our own: dashboard.operators
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -310,6 +314,8 @@ MFA_ADAPTER = "gateway.dashboard.accounts.SecondStep"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = COMPANY_NAME
 MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds that a phone's clock may differ
+# Whether our own staff need the second step before they reach the operators' pages
+OPERATORS_NEED_TOTP = env.bool("OPERATORS_NEED_TOTP", default=True)
 
 LOGIN_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5)  # wrong passwords of one person from one address
 LOGIN_LOCKED_MINUTES = env.int("LOGIN_LOCKED_MINUTES", default=15)
@@ -326,6 +332,20 @@ AXES_LOCKOUT_CALLABLE = "gateway.dashboard.accounts.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False  # names and addresses stay out of its log lines
+
+UNFOLD = {
+    "SITE_TITLE": COMPANY_NAME,
+    "SITE_HEADER": COMPANY_NAME,
+    "SITE_SUBHEADER": "eTIMS Gateway",
+    "SITE_URL": "/home/",
+    "SITE_SYMBOL": "receipt_long",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/dashboard/icon.svg"}],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": {"500": "oklch(0.60 0.12 160)", "600": "oklch(0.48 0.11 160)", "700": "oklch(0.42 0.10 160)"}
+    },
+}
 
 # Sessions: how long one lives in all, and how long it may lie idle
 SESSION_HOURS = env.int("SESSION_HOURS", default=12)

@@ -1,5 +1,6 @@
 """Which door answers which path. The hot routes are in `asgi.py`; these are Django's."""
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
@@ -11,12 +12,18 @@ from gateway.api.errors import answer_error, answer_problem
 from gateway.api.problems import Problem
 from gateway.dashboard import urls as pages
 
+if settings.ADMIN_ENABLED:
+    from gateway.dashboard.operators.urls import urlpatterns as operators
+else:
+    operators = []
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/docs/"), name="start"),
     path("api/openapi.json", docs.openapi, name="openapi"),
     path("api/", include(main.urlpatterns())),
     *docs.urlpatterns,
     *pages.urlpatterns,
+    *operators,
 ]
 
 

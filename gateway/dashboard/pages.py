@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from gateway.dashboard.operators.base import may_do
 from gateway.dashboard.places import find_place, person, places
 from gateway.devices.models import Device
 from gateway.lib.cursor import BadCursor
@@ -17,6 +18,7 @@ from gateway.sales.answers import answer
 from gateway.sales.models import Invoice
 from gateway.sales.queries import Filter, list_invoices
 from gateway.tenants.models import Environment
+from gateway.tenants.rights import Right
 
 PAGE = 20
 _STATES = {  # how a status looks: good, on its way, wants a look, over
@@ -39,9 +41,10 @@ _STATES = {  # how a status looks: good, on its way, wants a look, over
 def home(request: HttpRequest) -> HttpResponse:
     """The companies of whoever is signed in; straight to the company when there is only one."""
     mine = places(person(request))
-    if len(mine) == 1 and not person(request).is_staff:
+    is_operator = settings.ADMIN_ENABLED and may_do(request, Right.READ_COMPANIES)
+    if len(mine) == 1 and not is_operator:
         return redirect("company", mine[0].company.public_id)
-    return render(request, "dashboard/home.html", {"places": mine})
+    return render(request, "dashboard/home.html", {"places": mine, "admin": is_operator})
 
 
 @login_required

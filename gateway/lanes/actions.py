@@ -54,7 +54,7 @@ def hold_lane(lane_id: int, *, reason: str, actor: str) -> Lane:
 
 
 @transaction.atomic
-def release_lane(lane_id: int, *, actor: str) -> Lane:
+def release_lane(lane_id: int, *, actor: str, reason: str = "") -> Lane:
     """Let a held lane go on at once, its failures forgotten. Releasing is always safe.
 
     A document that is in doubt is looked up before anything is sent, and where it cannot be, the lane is held again.
@@ -66,7 +66,7 @@ def release_lane(lane_id: int, *, actor: str) -> Lane:
     before = facts(lane)
     Lane.objects.filter(pk=lane.pk).update(**GONE_ON)
     lane.refresh_from_db()
-    note(lane, "lane.released", before, actor=actor)
+    note(lane, "lane.released", before, actor=actor, **({"reason": reason} if reason else {}))
     transaction.on_commit(lambda: local.wake(lane.pk))
     return lane
 

@@ -10,6 +10,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from gateway.audit.models import Event
 from gateway.dashboard.accounts import SecondStep, reseal_second_steps
 from gateway.tenants.models import BrowserSession, User
 from gateway.tenants.sessions import SessionStore, digest_of
@@ -275,6 +276,40 @@ def test_pages_for_nobody_in_particular_start_no_session(browser: Client) -> Non
     for path in ("/docs/", "/account/login/", "/receipts/none/", "/nothing/"):
         browser.get(path)
     assert BrowserSession.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_journal_tells_of_passwords_second_steps_and_locks(owner_browser: Client, amani: Any) -> None:
+    elsewhere = Client()
+    sign_in(elsewhere)
+    owner_browser.post("/account/reauthenticate/", {"password": PASSWORD})
+    owner_browser.get("/account/2fa/app/")
+    secret = owner_browser.session["mfa.totp.secret"]
+    assert owner_browser.post("/account/2fa/app/", {"code": code_now(secret)}).status_code == 302
+    assert elsewhere.get("/home/")["Location"].startswith("/account/login/"), "it began with the password alone"
+    owner_browser.post("/account/2fa/codes/new/")
+    owner_browser.post("/account/2fa/app/off/")
+    new = "seven quiet elephants"
+    owner_browser.post("/account/password/change/", {"oldpassword": PASSWORD, "password1": new, "password2": new})
+    for _ in range(5):
+        sign_in(Client(), password="wrong")
+    told = Event.objects.filter(name__startswith="account.").order_by("pk")
+    assert {event.subject for event in told} == {amani.owner.public_id}
+    assert [event.name.partition(".")[2] for event in told] == [
+        *("second_step_added", "second_step_added", "codes_renewed", "second_step_removed", "second_step_removed"),
+        *("password_changed", "locked_out"),
+    ]
+    assert told[6].severity == "warning" and secret not in str(list(told.values()))
+
+
+def test_staff_without_a_password_set_their_first_one_by_mail(browser: Client, db: None) -> None:
+    User.objects.create_user("support@revpay.example", None)
+    browser.post("/account/password/reset/", {"email": "support@revpay.example"})
+    link = re.search(r"/account/password/reset/\S+-\S+/", str(mail.outbox[0].body))
+    assert link
+    place = browser.get(link[0], follow=True).redirect_chain[-1][0]
+    browser.post(place, {"password1": "seven quiet elephants", "password2": "seven quiet elephants"})
+    assert sign_in(Client(), "support@revpay.example", "seven quiet elephants")["Location"] == "/home/"
 
 
 def _age(browser: Client, **ages: timedelta) -> None:
