@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 BATCH_LIMIT = 256
 SWEEP_SECONDS = 0.5
 SWEEP_LIMIT = 500
+STOP_SECONDS = 25.0  # for running turns; five more to write how they ended, and every lane is given back within 30
 
 
 class NotKept(Exception):
@@ -126,6 +127,7 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._writing: list[_Arrival] = []  # in the commit under way
         self._stopping = False
+        self._stopping_since = 0.0
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -143,15 +145,20 @@ class Engine:
 
     def begin_stop(self) -> None:
         """Take nothing new and start nothing new; who waits here is told to look for himself."""
-        self._stopping = True
+        if not self._stopping:
+            self._stopping, self._stopping_since = True, time.monotonic()
         for public_id in list(self._waiters):
             self.tell(public_id, {})
 
-    async def stop(self, patience_seconds: float = 25.0) -> None:
-        """Begin to stop, let running turns end, write how they ended, give every lane back."""
+    async def stop(self, patience_seconds: float = STOP_SECONDS) -> None:
+        """Begin to stop, let running turns end, write how they ended, give every lane back.
+
+        The patience counts from `begin_stop`: what the web took for its own end is not added to it.
+        """
         self.begin_stop()
+        left = self._stopping_since + patience_seconds - time.monotonic()
         if self._turns:
-            await asyncio.wait(self._turns.values(), timeout=patience_seconds)
+            await asyncio.wait(self._turns.values(), timeout=max(0.0, left))
         self._closing = True
         self._signal.set()
         writer, *others = self._tasks

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from gateway.lanes import local
+from gateway.lanes.engine import STOP_SECONDS
 
 
 class Server(uvicorn.Server):
@@ -44,7 +45,7 @@ class Command(BaseCommand):
                 access_log=False,
                 log_config=None,  # uvicorn's lines go through LOGGING too, which masks secrets
                 log_level="warning",
-                timeout_graceful_shutdown=30,
+                timeout_graceful_shutdown=int(STOP_SECONDS),
                 server_header=False,
             )
         )
