@@ -133,7 +133,7 @@ class Shop:
         assert answer.status == 200, answer
         return answer.body
 
-    def settled(self, public_id: str, *, seconds: float = 20) -> Any:
+    def settled(self, public_id: str, *, seconds: float = 60) -> Any:
         """The document once it is signed or refused."""
         deadline = time.monotonic() + seconds
         while True:

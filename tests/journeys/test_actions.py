@@ -44,7 +44,7 @@ def lanes(shop: Shop, *words: str, fails: bool = False, **settings: str) -> str:
 
 def until(shop: Shop, public_id: str, *, status: str, reason: str = "") -> Any:
     """The document once it has that status and, where one is given, waits for that reason."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         document = shop.status(public_id)
         waits = (document["waiting"] or {}).get("reason", "")
@@ -56,7 +56,7 @@ def until(shop: Shop, public_id: str, *, status: str, reason: str = "") -> Any:
 
 def until_let_go(shop: Shop) -> None:
     """Wait until the lane is held and the turn that was running then has ended."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not _is_let_go(shop):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -129,22 +129,21 @@ def test_a_withdrawn_sale_keeps_its_reference_for_ever(shop: Shop, simulator: Si
 
 
 def test_a_till_that_waits_hears_at_once_that_its_sale_was_withdrawn(shop: Shop, simulator: Simulator) -> None:
-    simulator.fault("sales_save", "delay", seconds=6, times=1, pin=shop.pin)
-    shop.sell("POS-1", wait=0)
+    simulator.fault("sales_save", "delay", seconds=15, times=1, pin=shop.pin)
+    first = shop.sell("POS-1", wait=0).body["id"]
     with ThreadPoolExecutor(1) as till:
-        waiting = till.submit(shop.sell, "POS-2", wait=30)
-        deadline = time.monotonic() + 5
+        waiting = till.submit(shop.sell, "POS-2", wait=50)
+        deadline = time.monotonic() + 12
         while not (known := shop.call("GET", "/api/invoices/?reference=POS-2").body["invoices"]):
             assert time.monotonic() < deadline
-        began = time.monotonic()
         assert act(shop, known[0]["id"], "cancel").status == 200
-        answer = waiting.result(timeout=10)
+        answer = waiting.result(timeout=60)
     assert (answer.status, answer.body["status"]) == (200, "cancelled")
-    assert time.monotonic() - began < 2
+    assert shop.status(first)["status"] == "sending"  # it heard long before its turn would have come
 
 
 def test_a_sale_whose_turn_has_begun_cannot_be_withdrawn_any_more(shop: Shop, simulator: Simulator) -> None:
-    simulator.fault("sales_save", "delay", seconds=1, times=1, pin=shop.pin)
+    simulator.fault("sales_save", "delay", seconds=5, times=1, pin=shop.pin)
     public_id = shop.sell("POS-1", wait=0).body["id"]
     late = act(shop, public_id, "cancel")
     assert (late.status, late.body["code"], late.body["invoice"]["status"]) == (409, "too_late", "sending")
@@ -168,7 +167,7 @@ def test_a_sale_is_either_withdrawn_or_signed_however_close_the_race(shop: Shop,
 
 
 def test_many_people_withdrawing_one_sale_withdraw_it_once(shop: Shop, simulator: Simulator) -> None:
-    simulator.fault("sales_save", "delay", seconds=2, times=1, pin=shop.pin)
+    simulator.fault("sales_save", "delay", seconds=8, times=1, pin=shop.pin)
     shop.sell("POS-1", wait=0)
     public_id = shop.sell("POS-2", wait=0).body["id"]
     with ThreadPoolExecutor(20) as people:
@@ -244,7 +243,7 @@ def test_while_a_lane_is_held_sales_are_kept_and_told_why_and_a_release_signs_th
     began = time.monotonic()
     kept = shop.sell("POS-1", wait=30)
     assert kept.status == 202 and "stock is being counted" in kept.body["waiting"]["reason"]
-    assert time.monotonic() - began < 5 and ledger_of(simulator, shop) == []
+    assert time.monotonic() - began < 25 and ledger_of(simulator, shop) == []  # not the 30 s that it may wait
     listed = lanes(shop, "list", "--held", "--company", shop.pin)
     assert lane_of(shop) in listed and "stock is being counted" in listed
     assert "goes on" in lanes(shop, "release", lane_of(shop), "--by", "wanjiru")
@@ -253,14 +252,14 @@ def test_while_a_lane_is_held_sales_are_kept_and_told_why_and_a_release_signs_th
 
 
 def test_a_hold_during_a_turn_lets_the_turn_end_and_stops_the_sale_behind_it(shop: Shop, simulator: Simulator) -> None:
-    simulator.fault("sales_save", "delay", seconds=8, times=1, pin=shop.pin)
+    simulator.fault("sales_save", "delay", seconds=15, times=1, pin=shop.pin)
     first = shop.sell("POS-1", wait=0).body["id"]
     with ThreadPoolExecutor(1) as till:
-        second = till.submit(shop.sell, "POS-2", wait=12)
+        second = till.submit(shop.sell, "POS-2", wait=25)
         said = lanes(shop, "hold", lane_of(shop), "--reason", "the till is checked")
         assert "once the turn that is running has ended" in said
-        assert shop.settled(first)["number"] == 1
-        answer = second.result(timeout=30)
+        assert shop.settled(first, seconds=40)["number"] == 1
+        answer = second.result(timeout=60)
     assert answer.status == 202 and "the till is checked" in answer.body["waiting"]["reason"]
     lanes(shop, "release", lane_of(shop))
     assert shop.settled(answer.body["id"])["number"] == 2

@@ -15,7 +15,7 @@ from gateway.sales.models import Invoice
 from gateway.wiring import build_store
 from tests.lanes.bench import signed
 
-PATIENCE = 20.0  # seconds a test waits for what must happen
+PATIENCE = 60.0  # seconds a test waits for what must happen
 
 
 @contextlib.asynccontextmanager

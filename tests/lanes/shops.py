@@ -211,7 +211,7 @@ class Street:
     def register_items(self) -> None:
         """Let the items' lanes run until KRA knows every item."""
         waiting = Item.objects.filter(company_id__in={c.company_id for c in self.counters}).exclude(status="registered")
-        assert self.work_until(lambda: not waiting.exists(), seconds=20), list(waiting.values("status", "problem"))
+        assert self.work_until(lambda: not waiting.exists(), seconds=60), list(waiting.values("status", "problem"))
 
     def close(self) -> None:
         for process in list(self.processes):

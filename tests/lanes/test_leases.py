@@ -42,6 +42,7 @@ from tests.lanes.bench import (
     unknown,
     with_attempt,
 )
+from tests.lanes.engines import settled
 
 pytestmark = pytest.mark.only_on("postgres")  # SQLite has one process, and so no leases
 
@@ -320,7 +321,7 @@ def test_a_receipt_that_waits_too_long_for_a_lock_is_written_when_the_lock_is_go
         await engine.start()
         await engine.keep(new)
         await asyncio.to_thread(let_go.wait)
-        await asyncio.sleep(1.5)
+        await settled([lane])
         await engine.stop(1.0)
 
     processes.run(story(threading.Event(), threading.Event()))

@@ -45,8 +45,8 @@ pytestmark = pytest.mark.needs_database
 
 LATE_SECONDS = 1.5  # the longest that a message may be under way; what lands late here lands long before
 LANDS_LATE_SECONDS = 0.2
-HEALTHY_SECONDS = 8.0  # a healthy shop's sale is signed within it, whatever the others' state
-SETTLED_SECONDS = 30.0
+HEALTHY_SECONDS = 20.0  # a healthy shop's sale is signed within it, whatever the others' state
+SETTLED_SECONDS = 90.0
 SHOP = st.integers(0, 2)
 PROCESS = st.integers(0, 1)
 WHICH = st.integers(0, 999)

@@ -63,7 +63,7 @@ def problem(found: Invoice) -> dict[str, Any]:
     return told
 
 
-def becomes(shops: Street, counter: Counter, reference: str, status: str, *, seconds: float = 10) -> Invoice:
+def becomes(shops: Street, counter: Counter, reference: str, status: str, *, seconds: float = 40) -> Invoice:
     """Let everybody work until the invoice has this status."""
     shops.work_until(lambda: invoice(counter, reference).status == status, seconds=seconds)
     found = invoice(counter, reference)
