@@ -38,5 +38,7 @@ product:
 tools:
 	@$(PYTHON) tools/bootstrap.py --groups dev servers
 
-chaos: tools ## break the real processes on purpose, compare with KRA (SEEDS=20 FIRST=1 SHAPE=both)
-	@$(PY) -m tests.chaos --seeds $(or $(SEEDS),20) --first-seed $(or $(FIRST),1) --shape $(or $(SHAPE),both)
+chaos: tools ## break the real processes on purpose, compare with KRA (SEEDS=20 FIRST=1 SHAPE=both, or SHORT=1)
+	@$(PY) tools/provision.py
+	@$(PY) -m tests.chaos --seeds $(or $(SEEDS),20) --first-seed $(or $(FIRST),1) --shape $(or $(SHAPE),both) \
+		$(if $(SHORT),--short)

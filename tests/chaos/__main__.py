@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.chaos.checks import Violation
 from tests.chaos.plant import Foundry, Shape
 from tests.chaos.report import keep_evidence, one_line, write_report
-from tests.chaos.scenarios import SCENARIOS, run_scenario
+from tests.chaos.scenarios import SCENARIOS, SHORT, run_scenario
 from tests.chaos.seeds import Result, Skipped, run_seed
 
 SHAPES: dict[str, tuple[Shape, ...]] = {
@@ -21,6 +21,7 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
     "embedded": ("embedded",),
     "both": ("postgres", "embedded"),
 }
+SHORT_SECONDS = 12.0
 
 
 def arguments() -> argparse.Namespace:
@@ -31,7 +32,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each seed sells and breaks")
     parser.add_argument("--report", type=Path, default=Path("var/chaos.json"))
     parser.add_argument("--scenarios", nargs="*", metavar="NAME", help="only these; none at all: leave them out")
-    return parser.parse_args()
+    parser.add_argument("--short", action="store_true", help="one short storm a shape and some scenarios, as CI does")
+    chosen = parser.parse_args()
+    if chosen.short:
+        chosen.seeds, chosen.seconds, chosen.scenarios = 1, SHORT_SECONDS, list(SHORT)
+    return chosen
 
 
 @contextlib.contextmanager

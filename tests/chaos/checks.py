@@ -37,6 +37,7 @@ class Evidence:
     final: dict[str, dict[str, Any]]  # reference to its document at the end
     first_sent: dict[str, float]
     pin_of: dict[str, str]  # by reference
+    lookups: list[dict[str, Any]] = field(default_factory=list)  # what KRA was asked about numbers, oldest first
     attempts: list[dict[str, Any]] = field(default_factory=list)  # pin, number, sha, began, ended; as the gateway noted
     disturbed: list[tuple[float, float]] = field(default_factory=list)  # when a process was stopped or killed
     notes: list[str] = field(default_factory=list)  # what is worth telling and breaks no promise
@@ -189,6 +190,28 @@ def sent_again_in_vain(evidence: Evidence) -> Iterator[Violation]:
             accepted.setdefault(key, at)
 
 
+def sent_again_unasked(evidence: Evidence) -> Iterator[Violation]:
+    """What KRA has recorded is not sent again before KRA was asked about its number, unless a process froze or died."""
+    recorded = {
+        (row["pin"], row["number"]): (tag_of(_body(row)), seconds_of(row["recorded_at"])) for row in evidence.ledger
+    }
+    asked: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for row in evidence.lookups:
+        asked[row["pin"], int(json.loads(_body(row))["invcNo"])].append(seconds_of(row["at"]))
+    last: dict[tuple[str, int, str], float] = {}
+    for row in evidence.requests:
+        body, at = _body(row), seconds_of(row["at"])
+        key = row["pin"], int(json.loads(body)["invcNo"])
+        since, last[*key, tag_of(body)] = last.get((*key, tag_of(body))), at
+        tag, recorded_at = recorded.get(key, ("", at))
+        if since is None or tag != tag_of(body) or recorded_at >= at:
+            continue
+        if any(since <= moment <= at for moment in asked[key]):
+            continue
+        if not any(begin <= at and since <= end for begin, end in evidence.disturbed):
+            yield Violation("sent again unasked", tag, f"{key[0]}: KRA had number {key[1]} already, and was not asked")
+
+
 def overtaken(evidence: Evidence) -> Iterator[Violation]:
     """A number is sent only when KRA has recorded every number before it."""
     recorded = {pin: [seconds_of(row["recorded_at"]) for row in rows] for pin, rows in _by_pin(evidence.ledger).items()}
@@ -229,6 +252,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     outside_the_contract,
     bytes_changed,
     sent_again_in_vain,
+    sent_again_unasked,
     overtaken,
     second_owner,
 )

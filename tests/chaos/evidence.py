@@ -29,12 +29,13 @@ def gather(plant: Plant, book: Book, companies: list[Company], final: dict[str, 
     return Evidence(
         ledger=plant.simulator.ledger(),
         requests=plant.simulator.requests(operation="sales_save"),
+        lookups=plant.simulator.requests(operation="invoice_details"),
         said=list(book.said),
         final=final,
         first_sent=dict(book.first_sent),
         pin_of={said.reference: said.pin for said in book.said},
         attempts=[row for row in attempts if row["operation"] == "sales_save"],
-        disturbed=list(plant.disturbed),
+        disturbed=[*plant.disturbed, *plant.supervisor.disturbed],
     )
 
 

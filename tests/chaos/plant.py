@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 
 from gateway.ops.children import answers, free_port
 from tests import servers
-from tests.chaos.programs import Program, Supervisor
+from tests.chaos.programs import READY_SECONDS, Program, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Shape = Literal["postgres", "embedded"]
@@ -173,7 +173,7 @@ class Plant:
         """Note that from now on, for so long, a process may be away."""
         self.disturbed.append((time.time(), time.time() + seconds))
 
-    def mend(self, *, seconds: float = 90.0) -> None:
+    def mend(self, *, seconds: float = READY_SECONDS) -> None:
         """All faults off, everything running."""
         with self.supervisor.lock:
             for program in self.programs.values():

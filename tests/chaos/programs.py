@@ -12,6 +12,9 @@ from typing import Any
 from gateway.ops.children import Child
 
 LOOK_SECONDS = 0.05
+READY_SECONDS = 240.0  # a machine that does much else starts eight programs slowly
+CALM_SECONDS = 15.0  # so long after everything was ready again nobody has a reason to end
+STARVED_SECONDS = 1.0  # a pause of ours this long is one of everybody's
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Program:
     is_wanted: bool = True
     ended_by_us: bool = False
     paused: bool = False
+    ready_at: float | None = None  # of the running process, by the monotonic clock
 
     def start(self) -> None:
         """Start it, without waiting until it is ready."""
@@ -43,6 +47,7 @@ class Program:
             environment["GATEWAY_KILL_AT"] = self.armed
         self.starts += 1
         self.ended_by_us = self.paused = False
+        self.ready_at = None
         self.child = Child(self.name, self.arguments, log=self.log, environment=environment, **self.options)
 
     @property
@@ -94,6 +99,7 @@ class Ending:
     program: str
     code: int | None
     log_tail: str
+    in_peace: bool  # everything else had been ready for a while
 
 
 class Supervisor:
@@ -102,6 +108,9 @@ class Supervisor:
     def __init__(self) -> None:
         self.programs: list[Program] = []
         self.endings: list[Ending] = []
+        self.disturbed: list[
+            tuple[float, float]
+        ] = []  # from, to: somebody was starting, or the whole machine stood still
         self.lock = threading.RLock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -114,7 +123,7 @@ class Supervisor:
         with self.lock:
             self.programs.append(program)
 
-    def wait_until_ready(self, *, seconds: float = 60.0) -> None:
+    def wait_until_ready(self, *, seconds: float = READY_SECONDS) -> None:
         """Until every wanted program answers. Raises ChildDied of the first that does not."""
         give_up = time.monotonic() + seconds
         for program in list(self.programs):
@@ -135,12 +144,30 @@ class Supervisor:
         self._thread.join()
 
     def _watch(self) -> None:
+        looked_at = time.monotonic()
         while not self._over.wait(LOOK_SECONDS):
             for program in list(self.programs):
                 with self.lock:
                     if program.is_wanted and not program.is_up and time.monotonic() >= program.down_until:
                         self._note(program)
                         program.start()
+                    if program.ready_at is None and program.is_ready():
+                        program.ready_at = time.monotonic()
+            now = time.monotonic()
+            if now - looked_at > STARVED_SECONDS or not all(self._is_ready(program) for program in self.programs):
+                self._disturb(now - looked_at)
+            looked_at = now
+
+    def _is_ready(self, program: Program) -> bool:
+        return program.ready_at is not None or not program.is_wanted
+
+    def _disturb(self, since_seconds: float) -> None:
+        """Note that the last moments and those that come next are no calm ones."""
+        now = time.time()
+        began, until = now - since_seconds - LOOK_SECONDS, now + CALM_SECONDS
+        if self.disturbed and self.disturbed[-1][1] >= began:
+            began = self.disturbed.pop()[0]
+        self.disturbed.append((began, until))
 
     def _note(self, program: Program) -> None:
         """Keep an ending that neither we nor a kill point brought about."""
@@ -151,5 +178,8 @@ class Supervisor:
         if program.armed and code == -signal.SIGKILL:
             return
         tail = program.log.read_text(encoding="utf-8", errors="replace")[-1500:]
-        self.endings.append(Ending(time.time(), program.name, code, tail))
+        calm_since = time.monotonic() - CALM_SECONDS
+        others = [one for one in self.programs if one is not program and one.is_wanted]
+        in_peace = all(one.ready_at is not None and one.ready_at < calm_since for one in others)
+        self.endings.append(Ending(time.time(), program.name, code, tail, in_peace))
         program.down_until = time.monotonic() + 0.3

@@ -21,7 +21,7 @@ from tests.chaos.plant import Foundry, Plant, Shape, plant
 from tests.chaos.tills import Book, ImpatientTill, OrderlyTill, onboard, pin_of, settle
 
 COMPANIES = (5, 7)
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 150.0  # stuck is what never ends, not what a busy machine is slow at
 # A lane is held for a person by design (device trouble, an error that stays); never for these in a run
 WRONG_HOLDS = ("other amounts", "earlier wording", "never step back", "invoices ahead")
 
@@ -170,8 +170,8 @@ def finish(result: Result, running: Plant, evidence: Evidence) -> None:
     result.recovered = sum(bool(document["receipt"] and document["receipt"]["recovered"]) for document in documents)
     result.notes += evidence.notes
     for ending in running.supervisor.endings:
-        calm = not any(since <= ending.at <= until for since, until in running.disturbed)
-        if calm:
+        told_of = any(since <= ending.at <= until for since, until in running.disturbed)
+        if ending.in_peace and not told_of:
             detail = f"it ended with {ending.code}: {ending.log_tail}"
             result.violations.append(Violation("died", ending.program, detail))
         else:

@@ -151,6 +151,11 @@ def sends_what_was_answered(day: Evidence) -> None:
     day.requests.append(request_row(1, "A"))
 
 
+def sends_what_it_should_have_looked_up(day: Evidence) -> None:
+    day.requests[0] |= {"faults": ["answer_lost"]}
+    day.requests.append(request_row(1, "A", at="2026-11-25T11:46:42.000+03:00", code="994"))
+
+
 def sends_the_next_number_too_early(day: Evidence) -> None:
     day.ledger[0]["recorded_at"] = "2026-11-25T11:46:41.000+03:00"
 
@@ -174,6 +179,7 @@ BROKEN: list[tuple[Callable[[Evidence], None], str]] = [
     (breaks_down_in_public, "outside the contract"),
     (sends_other_bytes, "bytes changed"),
     (sends_what_was_answered, "second owner"),
+    (sends_what_it_should_have_looked_up, "sent again unasked"),
     (sends_the_next_number_too_early, "overtaken"),
     (sends_from_two_places, "second owner"),
 ]
@@ -192,3 +198,10 @@ def test_equal_bytes_from_two_places_after_a_kill_are_told_and_allowed() -> None
     day.attempts[1]["sha"] = "a"
     day.disturbed.append((T0, T0 + 10))
     assert judge(day) == [] and len(day.notes) == 1
+
+
+def test_what_was_looked_up_and_not_found_may_be_sent_again() -> None:
+    day = perfect_day()
+    sends_what_it_should_have_looked_up(day)
+    day.lookups.append(request_row(1, "A", at="2026-11-25T11:46:41.000+03:00", code="001"))
+    assert judge(day) == []

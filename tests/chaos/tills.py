@@ -18,7 +18,8 @@ ITEMS = [
     {"code": "SYRUP", "name": "Cane syrup 500ml", "tax_type": "B", "item_class": "5016150900", "quantity_unit": "KG"},
 ]
 IDLE_SECONDS = 2.0
-TIMEOUT_SECONDS = 12.0
+TIMEOUT_SECONDS = 40.0  # a till waits 25 s at most for its receipt
+ONBOARDING_SECONDS = 120.0  # nothing is broken yet, so nothing is repeated either
 SETTLED = frozenset({"signed", "refused", "cancelled"})
 
 
@@ -58,10 +59,10 @@ class Book:
         self._callers: list[Caller] = []
         self._lock = threading.Lock()
 
-    def caller(self) -> "Caller":
+    def caller(self, *, timeout: float = TIMEOUT_SECONDS) -> "Caller":
         """A caller for one thread, closed with the book."""
         with self._lock:
-            self._callers.append(Caller(timeout=TIMEOUT_SECONDS))
+            self._callers.append(Caller(timeout=timeout))
             return self._callers[-1]
 
     def close(self) -> None:
@@ -179,12 +180,12 @@ class Company:
         status, body = self._caller().call(address, "GET", path, **self.headers)
         return self.book.write(Said(reference, self.pin, "status", address, sent, time.time(), status, body))
 
-    def wait_for(self, reference: str, *, seconds: float) -> dict[str, Any]:
+    def wait_for(self, reference: str, *, seconds: float, door: int = 0) -> dict[str, Any]:
         """The document once it is settled, or as it is when the time is over."""
         give_up = time.monotonic() + seconds
         document: dict[str, Any] = {}
         while True:
-            document = self.look(reference).document or document
+            document = self.look(reference, door=door).document or document
             if document.get("status") in SETTLED or time.monotonic() > give_up:
                 return document
             time.sleep(0.05)
@@ -201,7 +202,7 @@ def pin_of(seed: int, number: int) -> str:
 
 def onboard(plant: Plant, book: Book, pin: str) -> Company:
     """A company with an active device and registered items, over HTTP."""
-    caller = book.caller()
+    caller = book.caller(timeout=ONBOARDING_SECONDS)
     serial = f"SERIAL-{pin}"
     plant.simulator.approve(pin, "00", serial)
     status, body = caller.call(
@@ -218,7 +219,7 @@ def onboard(plant: Plant, book: Book, pin: str) -> Company:
     assert status == 201 and body["device"]["status"] == "active", (status, body)
     company = Company(plant, book, pin, body["api_key"]["key"], body["device"]["id"])
     headers = {**company.headers, "Prefer": "wait=0"}
-    for _ in range(20):
+    for _ in range(60):
         status, body = caller.call(plant.doors[0], "POST", "/api/integration/items/sync/", {"items": ITEMS}, **headers)
         assert status == 200, (status, body)
         if all(item["kra_code"] for item in body["items"]):

@@ -27,7 +27,7 @@ def clock_back_an_hour(foundry: Foundry, result: Result, folder: Path) -> None:
     with story(foundry, result, folder, companies=3, engines=1, wrap={"serve 1": injected}) as told:
         plain, doubtful, refused = told.companies
         told.plant.disturb(300)  # its attempts carry the wrong time
-        plain.post("BEFORE", wait=10)
+        plain.post("BEFORE", wait=25)
         # a try that got no answer, then a refusal of the same number: it waits until no try can land any more
         told.fault("request lost", "request_lost", times=1, pin=refused.pin)
         told.fault("refused", "result_code", times=1, pin=refused.pin, code="910")

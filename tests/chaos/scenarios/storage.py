@@ -19,17 +19,28 @@ TMPFS = "16m"
 
 def restored_backup(foundry: Foundry, result: Result, folder: Path) -> None:
     """The database comes back ten sales old; a till repeats one of the ten, then sells anew, then repeats them all."""
+    _restored(foundry, result, folder, twin_first=False)
+
+
+def restored_backup_and_a_twin(foundry: Foundry, result: Result, folder: Path) -> None:
+    """The same, but the first sale after it is a new one, to the cent and second like one of the ten that are lost."""
+    _restored(foundry, result, folder, twin_first=True)
+
+
+def _restored(foundry: Foundry, result: Result, folder: Path, *, twin_first: bool) -> None:
     with story(foundry, result, folder, serves=1, engines=1) as told:
         (company,) = told.companies
         for number in range(1, 6):
-            company.post(f"OLD-{number}", wait=10)
+            company.post(f"OLD-{number}", wait=25)
         backup = _back_up(told.plant, folder)
         ten = [f"GONE-{number}" for number in range(1, 11)]
-        receipts = {reference: (company.post(reference, wait=10).document or {})["receipt"] for reference in ten}
+        receipts = {reference: (company.post(reference, wait=25).document or {})["receipt"] for reference in ten}
         _restore(told.plant, backup)
         result.strike("database ten sales old")
-        for reference in [ten[4], "NEW-1", *ten, "NEW-2"]:
-            said = company.post_until_clear(reference, wait=20)
+        order = ["NEW-1", ten[4], *ten, "NEW-2"] if twin_first else [ten[4], "NEW-1", *ten, "NEW-2"]
+        for reference in order:
+            twin = {"lines": company.sale(ten[0])["lines"]} if twin_first and reference == "NEW-1" else {}
+            said = company.post_until_clear(reference, wait=20, **twin)
             document = said.document or {}
             told_right = document.get("status") == "signed"
             if told_right and reference in receipts:
@@ -85,7 +96,7 @@ def disk_full(foundry: Foundry, result: Result, folder: Path) -> None:
         raise Skipped("mounting a small disk needs root")
     with _small_disk(folder) as disk, story(foundry, result, folder, state=disk) as told:
         (company,) = told.companies
-        company.post("BEFORE", wait=10)
+        company.post("BEFORE", wait=25)
         told.fault("slow", "delay", times=1, pin=company.pin, seconds=2)
         company.post("UNDER-WAY", wait=0)
         ballast = _fill(disk)
