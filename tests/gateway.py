@@ -178,5 +178,5 @@ def _serve(url: str, log: Path, environment: dict[str, str]) -> Child:
     port = int(str(urlsplit(url).port))
     arguments = [sys.executable, "manage.py", "serve", "--port", str(port)]
     child = Child("The gateway", arguments, log=log, environment=environment, cwd=ROOT)
-    child.wait_until(lambda: answers(port))
+    child.wait_until(lambda: answers(port), seconds=180)
     return child

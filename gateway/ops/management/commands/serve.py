@@ -1,7 +1,6 @@
 """Serve the gateway: web, engine and, on SQLite, everything else in this one process."""
 
 import fcntl
-import socket
 from argparse import ArgumentParser
 from pathlib import Path
 from types import FrameType
@@ -14,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from gateway.lanes import local
 from gateway.lanes.engine import STOP_SECONDS
+from gateway.ops.listening import listen
 
 
 class Server(uvicorn.Server):
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             raise CommandError("The database is not up to date. Run: manage.py migrate")
         connection.close()
         lock = _lock() if connection.vendor == "sqlite" else None
-        listener = _listen(host, port)
+        listener = listen(host, port)
         server = Server(
             uvicorn.Config(
                 "gateway.asgi:application",
@@ -68,18 +68,3 @@ def _lock() -> IO[str]:
             f"Another gateway already uses {path.with_suffix('')}. Stop it first, or set another DATABASE_URL."
         ) from None
     return lock
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise CommandError(
-            f"Port {port} on {host} cannot be used: {error.strerror}. Choose another with --port."
-        ) from None
-    listener.listen(1024)
-    return listener
