@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from argparse import ArgumentParser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 import uvicorn
@@ -22,8 +22,9 @@ from gateway.wiring import running_till
 class Window(uvicorn.Server):
     """A small web server beside the engine; signals are the command's."""
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
 
 
 class Command(BaseCommand):
