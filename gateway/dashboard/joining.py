@@ -14,6 +14,7 @@ from gateway.audit.services import record
 from gateway.dashboard.accounts import has_second_step
 from gateway.dashboard.forms import JoinForm
 from gateway.tenants.invitations import InvitationUnknown, OtherPerson, accept, find_open, invited_person
+from gateway.tenants.isolation import everything
 from gateway.tenants.models import Invitation, User
 
 _TOKEN = "invitation"  # the session keeps the token, so that it stands in no address bar, history or log
@@ -31,6 +32,7 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @sensitive_post_parameters("password")
+@everything()  # the link is the permission; whose it is stands in the row
 def invitation(request: HttpRequest) -> HttpResponse:
     """Take the place that the invitation holds, or be told why not."""
     token = request.session.get(_TOKEN, "")
