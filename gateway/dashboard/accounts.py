@@ -17,7 +17,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from gateway.dashboard.browsers import end_other_sessions
-from gateway.lib.crypto import key_id
 from gateway.tenants.models import User
 from gateway.tenants.vault import open_by_master, seal_by_master
 
@@ -83,23 +82,6 @@ class SecondStep(DefaultMFAAdapter):
         return segno.make(url, error="m").svg_inline(scale=5, border=2, dark="#000", light="#fff", omitsize=True)
 
 
-def reseal_second_steps() -> int:
-    """Seal people's second steps with the newest master key; how many were sealed with an older one.
-
-    May run while people sign in, and again. Raises `lib.crypto.SealBroken` when a master key is missing.
-    """
-    adapter, resealed = SecondStep(), 0
-    for known in Authenticator.objects.order_by("pk").iterator():
-        (field,) = {"secret", "seed"} & known.data.keys()
-        old = known.data[field]
-        if _is_newest(old):
-            continue
-        data = {**known.data, field: adapter.encrypt(adapter.decrypt(old))}
-        # a recovery code that is used at this moment changes the row: then the next run gets it
-        resealed += Authenticator.objects.filter(pk=known.pk, data=known.data).update(data=data)
-    return resealed
-
-
 def has_second_step(user: User) -> bool:
     """Whether a code is asked for when this person signs in."""
     return bool(Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists())
@@ -120,7 +102,3 @@ def locked_out(request: HttpRequest, original: HttpResponse | None = None, crede
     response = render(request, "dashboard/locked_out.html", context, status=429)
     response["Retry-After"] = str(minutes * 60)
     return response
-
-
-def _is_newest(sealed: str) -> bool:
-    return base64.b64decode(sealed)[1:9] == key_id(settings.ENCRYPTION_KEYS[0])

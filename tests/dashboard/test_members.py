@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.test import Client
+from django.test.signals import template_rendered
 from django.utils import timezone
 
 from gateway.audit.models import Event
+from gateway.tenants.isolation import may_see_all
 from gateway.tenants.models import Invitation, Member, Role, User
 from gateway.tenants.services import add_member
 from tests.dashboard.conftest import PASSWORD
@@ -81,6 +83,23 @@ def test_who_follows_a_link_for_somebody_new_while_signed_in_becomes_the_new_per
     owner_browser.post("/account/invitation/", {"name": "Kim", "password": "seven quiet elephants"})
     assert "kim@amani.example" in owner_browser.get("/account/sessions/").content.decode()
     assert Member.objects.get(user__email="kim@amani.example").role == Role.CASHIER
+
+
+def test_only_the_page_of_an_invitation_is_read_without_belonging_to_the_company(
+    owner_browser: Client, browser: Client, people: str
+) -> None:
+    seen: dict[str, bool] = {}
+
+    def note(template: Any, **more: Any) -> None:
+        seen[str(template.name)] = may_see_all()
+
+    template_rendered.connect(note)
+    try:
+        browser.get(invited_link(owner_browser, people), follow=True)
+        owner_browser.get(people)
+    finally:
+        template_rendered.disconnect(note)
+    assert seen["dashboard/invitation_new.html"] and not seen["dashboard/people.html"]
 
 
 def test_an_invitation_is_sent_again_and_revoked(
