@@ -15,6 +15,7 @@ from ninja.parser import Parser
 
 from gateway.api import (
     branches,
+    capabilities,
     catalogue,
     classifications,
     codes,
@@ -24,7 +25,9 @@ from gateway.api import (
     invoices,
     items,
     keys,
+    kra_records,
     logs,
+    lookups,
     onboarding,
     transactions,
     uploads,
@@ -75,6 +78,11 @@ for prefix, router in {
     "catalogue": catalogue.router,
     "classifications": classifications.router,
     "codes": codes.router,
+    "lookups": lookups.router,
+    "kra_records": kra_records.router,
+    "capabilities": capabilities.capabilities_router(
+        lambda: dict(api.get_openapi_schema(path_prefix="/api/")["paths"])
+    ),
     "invoices": invoices.router,
     "transactions": transactions.router,
     "logs": logs.router,

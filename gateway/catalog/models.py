@@ -211,3 +211,68 @@ class UploadRow(models.Model):
 
     def __str__(self) -> str:
         return f"row {self.number}"
+
+
+class PinLookup(models.Model):
+    """What KRA told a company about a PIN, and when; `is_known` False: KRA has no such PIN."""
+
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    pin = models.CharField(max_length=11)
+    is_known = models.BooleanField()
+    name = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=5, blank=True)  # class 15
+    county = models.CharField(max_length=100, blank=True)
+    sub_county = models.CharField(max_length=100, blank=True)
+    locality = models.CharField(max_length=100, blank=True)
+    location = models.CharField(max_length=200, blank=True)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["company", "environment", "pin"], name="pin_lookup_once")]
+
+    def __str__(self) -> str:
+        return self.pin
+
+
+class NoticeRead(models.Model):
+    """That a company has read a notice of KRA's."""
+
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    notice = models.ForeignKey(Notice, models.CASCADE, related_name="reads")
+    actor = models.CharField(max_length=100)
+    read_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["company", "notice"], name="notice_read_once")]
+
+    def __str__(self) -> str:
+        return f"{self.notice_id} by {self.actor}"
+
+
+class KraRecord(models.Model):
+    """A customer, a user or an insurer that a branch has registered with KRA, as KRA took it last."""
+
+    class Kind(models.TextChoices):
+        CUSTOMER = "customer", "Customer"
+        USER = "user", "User"
+        INSURER = "insurer", "Insurer"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    branch = models.CharField(max_length=2)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    key = models.CharField(max_length=20)  # the company's own number of it
+    data = models.JSONField()
+    sent_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "record at KRA"
+        verbose_name_plural = "records at KRA"
+        constraints = [
+            models.UniqueConstraint(fields=["company", "environment", "branch", "kind", "key"], name="kra_record_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"

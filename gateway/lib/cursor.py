@@ -36,19 +36,19 @@ def read_text(cursor: str) -> str:
 
 
 def write_place(skip: int) -> str:
-    """The cursor of a page of a list that does not grow under its readers: how many rows came before."""
+    """The cursor of a page by a number: how many rows came before, or the one of the last row."""
     return base64.urlsafe_b64encode(b"%d" % skip).rstrip(b"=").decode()
 
 
 def read_place(cursor: str | None) -> int:
-    """How many rows come before a page; 0 without a cursor. Raises BadCursor."""
+    """The number in a cursor; 0 without one. Raises BadCursor."""
     if cursor is None:
         return 0
     try:
         text = _decoded(cursor).decode("ascii")
     except (ValueError, binascii.Error):
         raise BadCursor(cursor) from None
-    if not text.isdigit() or len(text) > 7:
+    if not text.isdigit() or len(text) > 18:
         raise BadCursor(cursor)
     return int(text)
 

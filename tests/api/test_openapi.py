@@ -16,6 +16,7 @@ from gateway.api.examples import BODIES, INVOICE, SALE
 from gateway.api.invitations import InvitationIn
 from gateway.api.items import ItemsIn
 from gateway.api.keys import KeyNew, RotateIn
+from gateway.api.kra_records import CustomerIn, InsurerIn, UserIn
 from gateway.api.main import HOT_ROUTES
 from gateway.api.onboarding import OnboardIn
 from gateway.api.openapi import schema
@@ -109,6 +110,7 @@ def test_the_description_does_not_depend_on_the_installation() -> None:
 def test_every_body_has_an_example_that_is_taken() -> None:
     assert check(read_sale(json.dumps(SALE).encode()), now=utc_now()) == []
     bodies: dict[str, type[Body]] = {"sync_items": ItemsIn, "sync_items_short": ItemsIn}
+    bodies |= {"register_customer": CustomerIn, "register_user": UserIn, "register_insurer": InsurerIn}
     bodies |= {"import_items": ImportIn, "replace_item": ItemPut}
     bodies |= {"activate_device": ActivateIn, "enter_key": KeyIn, "onboard": OnboardIn}
     bodies |= {"replace_device": ReplaceIn, "retire_device": RetireIn}

@@ -12,7 +12,7 @@ def test_a_cursor_is_read_as_it_was_written() -> None:
     assert read_place(None) == 0
 
 
-@pytest.mark.parametrize("text", ["", "x", "é", "====", "LTE", "MTAwMDAwMDAw", "AAAA"])
+@pytest.mark.parametrize("text", ["", "x", "é", "====", "LTE", "MTAwMDAwMDAwMDAwMDAwMDAwMA", "AAAA"])
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(BadCursor):
         read_cursor(text)
