@@ -63,7 +63,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     demo = ["-u", "-m", "gateway.ops", "demo", "--folder", str(folder / "var" / "demo"), "--port", str(port)]
     child = Child("The demo", [sys.executable, *demo], log=log, cwd=ROOT)
     try:
-        child.wait_until(lambda: READY in log.read_text(encoding="utf-8"))
+        child.wait_until(lambda: READY in log.read_text(encoding="utf-8"), seconds=300)
         yield Reader(folder, f"http://127.0.0.1:{port}", log.read_text(encoding="utf-8"))
     finally:
         child.stop()
