@@ -35,11 +35,6 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
 @everything()  # the link is the permission; whose it is stands in the row
 def invitation(request: HttpRequest) -> HttpResponse:
     """Take the place that the invitation holds, or be told why not."""
-    with everything():  # the link is the permission; its reader belongs to no company yet
-        return _answer(request)
-
-
-def _answer(request: HttpRequest) -> HttpResponse:
     token = request.session.get(_TOKEN, "")
     try:
         found = find_open(token, now=timezone.now())
