@@ -19,7 +19,7 @@ test: tools ## all tests, on SQLite and again on PostgreSQL (ARGS="-k word" for 
 	$(PYTEST) --database postgres $(ARGS); postgres=$$?; \
 	exit $$((sqlite || postgres))
 
-check: tools ## format, lint, types, layers, migrations, generated files, links
+check: tools ## format, lint, types, layers, migrations, generated files, links, advisories
 	@$(PY) tools/check.py
 
 fix: tools ## format and mend what can be mended by machine

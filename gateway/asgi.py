@@ -10,11 +10,13 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 django = get_wsgi_application()  # loads the apps, so what follows may import models
 
 from gateway.api.bodies import WholeBodies, most_bytes  # noqa: E402
+from gateway.api.door import Door, Limits  # noqa: E402
 from gateway.api.health import Probe, health_routes  # noqa: E402
 from gateway.api.hot import hot_routes, wrong_method  # noqa: E402
 from gateway.audit.calls import CallLog  # noqa: E402
@@ -27,6 +29,8 @@ from gateway.wiring import SCHEDULE, running_till  # noqa: E402
 
 DJANGO_THREADS = 4  # with 8 a busy Django slowed the hot routes (p99 1.4 to 46 ms)
 
+EXPOSED = ["Location", "Retry-After", "Idempotency-Replayed", "X-Request-Id", "RateLimit", "RateLimit-Policy"]
+
 
 class Application:
     """Hot routes exist only while the engine runs, so they are built when the application starts."""
@@ -34,7 +38,23 @@ class Application:
     def __init__(self) -> None:
         self._calls = CallLog(mask=without_secrets)
         inner = Starlette(lifespan=self._lifespan, exception_handlers={405: wrong_method})
-        self._app: ASGIApp = RequestIds(Calls(inner, self._calls))
+        self._limits = Limits(
+            key=settings.LIMIT_PER_KEY,
+            address=settings.LIMIT_PER_ADDRESS,
+            wrong=settings.LIMIT_WRONG_KEYS,
+            redis_url=settings.REDIS_URL,
+        )
+        routes = RequestIds(Calls(inner, self._calls))
+        self._app: ASGIApp = Door(routes, limits=self._limits, behind_proxy=settings.BEHIND_PROXY)
+        if settings.CORS_ALLOWED_ORIGINS:
+            self._app = CORSMiddleware(
+                self._app,
+                allow_origins=settings.CORS_ALLOWED_ORIGINS,
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "Prefer", "X-Request-Id"],
+                expose_headers=EXPOSED,
+                max_age=3600,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
@@ -57,6 +77,7 @@ class Application:
             finally:
                 scheduler.stop()
                 self._calls.stop()
+                await self._limits.close()
 
 
 application = Application()

@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from gateway.kra.fence import read_networks
 from gateway.kra.options import read_options
 from gateway.lib.crypto import read_master_keys
+from gateway.lib.rates import Rate, read_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -59,8 +60,29 @@ except ValueError as error:
 # Where they came from: a running process looks there again when it meets a key it does not know
 ENCRYPTION_KEY_FILE = _taken_from.get("ENCRYPTION_KEY", "")
 
+# Behind a proxy that ends TLS: its X-Forwarded-Proto and the last entry of its X-Forwarded-For are believed
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+
 # Who may onboard companies: operators only, or (demo) everybody who reaches us
 OPEN_ONBOARDING = env.bool("OPEN_ONBOARDING", default=False)
+
+
+# How often somebody may call, as in 600/minute; empty: as often as they like. Counted in Redis if there is one
+def _rate(name: str, text: str) -> Rate | None:
+    try:
+        return read_rate(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}.") from error
+
+
+LIMIT_PER_KEY = _rate("LIMIT_PER_KEY", env.str("LIMIT_PER_KEY", default="2000/second"))
+LIMIT_PER_ADDRESS = _rate("LIMIT_PER_ADDRESS", env.str("LIMIT_PER_ADDRESS", default="10000/second"))
+LIMIT_WRONG_KEYS = _rate("LIMIT_WRONG_KEYS", env.str("LIMIT_WRONG_KEYS", default="60/minute"))  # per address
+# Web pages elsewhere whose scripts may call the API; nobody's cookies count there, so a key is needed all the same
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+for text in CORS_ALLOWED_ORIGINS:
+    if urlsplit(text).scheme not in {"http", "https"} or text != f"{urlsplit(text).scheme}://{urlsplit(text).netloc}":
+        raise ImproperlyConfigured(f"CORS_ALLOWED_ORIGINS: {text!r} is no origin such as https://shop.example.com.")
 
 
 def _options(texts: dict[str, str], environment: str) -> dict[str, str | int]:
@@ -175,6 +197,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -361,8 +384,28 @@ INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)  # how long the link of 
 if INVITATION_DAYS < 1:
     raise ImproperlyConfigured("INVITATION_DAYS must be 1 or more.")
 
-CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = SYSTEM_URL.startswith("https://")
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+# Pages: over HTTPS only when people reach us that way, and with nothing loaded from elsewhere
+IS_HTTPS = SYSTEM_URL.startswith("https://")
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = IS_HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+SECURE_SSL_REDIRECT = IS_HTTPS and BEHIND_PROXY
+HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000)  # browsers then refuse plain HTTP for so long
+SECURE_HSTS_SECONDS = HSTS_SECONDS if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading binds a whole domain, which only its owner can decide
+CONTENT_SECURITY_POLICY = {  # of every page that sets no stricter one of its own
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Africa/Nairobi"

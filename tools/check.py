@@ -12,6 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools import audit
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 EXPORT = ["export", "--frozen", "--no-default-groups", "--no-emit-project", "--quiet"]
@@ -73,6 +77,7 @@ SLOW: dict[str, Callable[[], bool]] = {
     "openapi": lambda: manage("openapi", "--check"),
     "lock": lambda: run("uv", "lock", "--check", "--quiet"),
     "requirements": requirements_in_step,
+    "audit": audit.is_sound,
 }
 WRITE: dict[str, Callable[[], bool]] = {"openapi": lambda: manage("openapi"), "requirements": write_requirements}
 

@@ -51,12 +51,12 @@ class WholeBodies:
             async with asyncio.timeout(seconds):
                 body = await self._read(receive, most)
         except TimeoutError:
-            await _refuse(scope, send, "too_slow", f"The body did not arrive within {seconds:.0f} seconds.")
+            await refuse(scope, send, "too_slow", f"The body did not arrive within {seconds:.0f} seconds.")
             return
         if body is None:
             return  # the caller went away
         if len(body) > most:
-            await _refuse(scope, send, "too_large", too_large(scope["path"]))
+            await refuse(scope, send, "too_large", too_large(scope["path"]))
             return
         kept = [header for header in scope["headers"] if header[0] not in (b"content-length", b"transfer-encoding")]
         scope = {**scope, "headers": [*kept, (b"content-length", str(len(body)).encode())]}
@@ -81,10 +81,17 @@ class WholeBodies:
         return b"".join(chunks)
 
 
-async def _refuse(scope: Scope, send: Send, code: str, detail: str) -> None:
+async def refuse(scope: Scope, send: Send, code: str, detail: str, told: dict[str, str] | None = None) -> None:
+    """Answer a request with a problem before anybody has read it; `told` are headers more. The connection is closed."""
     sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
     made = document(code, detail, system_url=settings.SYSTEM_URL, request_id=headers.request_id(sent))
     body = msgspec.json.encode(made)
-    told = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": made["status"], "headers": [*told, (b"connection", b"close")]})
+    sent_headers = [
+        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", made["request_id"].encode()),
+        (b"connection", b"close"),
+        *((name.lower().encode(), value.encode()) for name, value in (told or {}).items()),
+    ]
+    await send({"type": "http.response.start", "status": made["status"], "headers": sent_headers})
     await send({"type": "http.response.body", "body": body})

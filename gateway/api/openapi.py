@@ -111,7 +111,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     responses = {str(status): answer for status, answer in operation["responses"].items()}
     if (answer := ANSWERS.get(operation["operationId"])) is not None:
         responses["200"]["content"]["application/json"]["example"] = answer
-    wanted = {500, 503}
+    wanted = {429, 500, 503}
     if operation.get("security") != []:
         wanted |= {*_FOR_KEYS}
     if "requestBody" in operation:

@@ -186,6 +186,13 @@ PROBLEMS: dict[str, Kind] = {
         "KRA's answer was lost, and the operator found that KRA does not have the document. Ask for it again with "
         "POST …/retry/, or post it corrected under its reference.",
     ),
+    "too_many_requests": Kind(
+        429,
+        "Too many requests",
+        "Wait as many seconds as `Retry-After` says, then repeat with the same reference. `RateLimit-Policy` names the "
+        "limit. The operator can set it higher.",
+    ),
+    "headers_too_large": Kind(431, "The headers are too large", "Send less: headers and address have 32 KB together."),
     "unexpected": Kind(
         500,
         "Something went wrong on our side",

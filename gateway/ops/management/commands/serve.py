@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from gateway.lanes import local
 from gateway.lanes.engine import STOP_SECONDS
+from gateway.ops.bounded_http import BoundedHttp
 from gateway.ops.listening import listen
 
 
@@ -47,6 +48,8 @@ class Command(BaseCommand):
                 log_level="warning",
                 timeout_graceful_shutdown=int(STOP_SECONDS),
                 server_header=False,
+                http=BoundedHttp,
+                proxy_headers=False,  # api.door reads them, when BEHIND_PROXY says so
             )
         )
         self.stdout.write(f"gateway ready on http://{host}:{listener.getsockname()[1]}")
