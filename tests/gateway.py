@@ -64,8 +64,10 @@ class Gateway:
             answer.status, {k.lower(): v for k, v in answer.headers.items()}, json.loads(text) if is_json else text
         )
 
-    def onboard(self, simulator: servers.Simulator, *, pin: str = "", branch: str = "00", **company: str) -> "Shop":
-        """A company with one active device and one registered item."""
+    def onboard(
+        self, simulator: servers.Simulator, *, pin: str = "", branch: str = "00", operator: str = "", **company: str
+    ) -> "Shop":
+        """A company with one active device and one registered item; `operator` is a key where onboarding needs one."""
         pin = pin or f"P{next(_pins) % 10**9:09d}X"
         serial = f"SERIAL-{pin}-{branch}"
         simulator.approve(pin, branch, serial)
@@ -77,12 +79,20 @@ class Gateway:
                 "branch": {"code": branch, "name": "Head office", "address": "Moi Avenue 12", "city": "Nairobi"},
                 "device": {"serial": serial, "device_type": "oscu"},
             },
+            key=operator,
         )
         assert answer.status == 201, answer
         assert answer.body["device"]["status"] == "active", answer.body
-        shop = Shop(self, answer.body["api_key"]["key"], pin, branch, answer.body["device"]["id"])
+        ids = {name: answer.body[name]["id"] for name in ("device", "company")}
+        shop = Shop(self, answer.body["api_key"]["key"], pin, branch, **ids)
         shop.register([SUGAR])
         return shop
+
+    def manage(self, *arguments: str) -> str:
+        """What a command prints that runs beside this gateway, with its settings."""
+        command = [sys.executable, "manage.py", *arguments]
+        run = subprocess.run(command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True)
+        return run.stdout.strip()
 
     def kill(self) -> None:
         """`kill -9`: no goodbye."""
@@ -103,6 +113,7 @@ class Shop:
     pin: str
     branch: str
     device: str
+    company: str
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         return self.gateway.call(method, path, body, key=self.key, headers=headers)

@@ -10,6 +10,7 @@ import pytest
 from tests import servers
 from tests.gateway import Gateway, Shop
 from tests.gateway import gateway as running_gateway
+from tests.journeys.house import House, open_house
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +37,17 @@ def own_gateway(tmp_path: Path, database_url: str, simulator: servers.Simulator)
     """A gateway that the test may kill."""
     with running_gateway(tmp_path, database_url, simulator) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, simulator_process: servers.Simulator) -> Iterator[House]:
+    """A gateway with somebody of every kind in it, for who asks what each of them may."""
+    folder = tmp_path_factory.mktemp("house")
+    with ExitStack() as stack:
+        url = os.environ["DATABASE_URL"]
+        fresh = (
+            f"sqlite:///{folder / 'gateway.sqlite3'}"
+            if url.startswith("sqlite")
+            else stack.enter_context(servers.postgres_database(url))
+        )
+        yield stack.enter_context(open_house(folder, fresh, simulator_process))

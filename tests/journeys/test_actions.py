@@ -99,7 +99,8 @@ def vscu_shop(shared_gateway: Gateway, simulator: Simulator) -> Shop:
         },
     )
     assert answer.status == 201 and answer.body["device"]["status"] == "active", answer
-    shop = Shop(shared_gateway, answer.body["api_key"]["key"], pin, "00", answer.body["device"]["id"])
+    ids = {name: answer.body[name]["id"] for name in ("device", "company")}
+    shop = Shop(shared_gateway, answer.body["api_key"]["key"], pin, "00", **ids)
     shop.register([SUGAR])
     return shop
 

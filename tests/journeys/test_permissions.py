@@ -1,0 +1,210 @@
+"""One table: every route, who may, and what a stranger gets. A new route without a row fails."""
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+
+from gateway.api.openapi import schema
+from gateway.tenants.rights import Right, may
+from tests.journeys.house import ROLES, STAFF, House, seen_in
+
+pytestmark = [pytest.mark.needs_database, pytest.mark.xdist_group("house")]
+
+READ = Right.READ
+REFUSALS = {"role_not_allowed", "operator_needed", "key_unknown", "key_missing"}
+
+
+class Row(NamedTuple):
+    """Who may call a route. `right`: of a company's key, None when the route is not for those; `staff` likewise."""
+
+    right: Right | None = None
+    staff: Right | None = None
+    is_public: bool = False  # for everybody, without a key
+    ids: str = "company"  # whose the ids in the path are: the company's, or KRA's lists'
+
+
+def _both(right: Right) -> Row:
+    return Row(right, Right.READ_COMPANIES if right is READ else right)
+
+
+ROWS: dict[str, Row] = {
+    "GET /health/": Row(is_public=True),
+    "POST /api/onboard/": Row(staff=Right.ONBOARD),
+    # companies
+    "GET /api/companies/": Row(staff=Right.READ_COMPANIES),
+    "GET /api/companies/{id}/": _both(READ),
+    "PUT /api/companies/{id}/status/": Row(staff=Right.SET_COMPANY_STATUS),
+    "GET /api/companies/{id}/branches/": _both(READ),
+    "POST /api/companies/{id}/branches/": _both(Right.MANAGE_BRANCHES),
+    "PUT /api/companies/{id}/branches/{code}/": _both(Right.MANAGE_BRANCHES),
+    "GET /api/companies/{id}/keys/": _both(Right.MANAGE_KEYS),
+    "POST /api/companies/{id}/keys/": _both(Right.MANAGE_KEYS),
+    "POST /api/companies/{id}/keys/{prefix}/rotate/": _both(Right.MANAGE_KEYS),
+    "POST /api/companies/{id}/keys/{prefix}/revoke/": _both(Right.MANAGE_KEYS),
+    # sales
+    "POST /api/sales/": Row(Right.SELL),
+    "POST /api/integration/oscu/sales/": Row(Right.SELL),
+    "POST /api/integration/vscu/sales/": Row(Right.SELL),
+    "GET /api/integration/transactions/{id}/status/": Row(READ),
+    "POST /api/integration/transactions/{id}/retry/": Row(Right.SELL),
+    "POST /api/integration/transactions/{id}/cancel/": Row(Right.SELL),
+    "GET /api/invoices/": Row(READ),
+    # devices
+    "POST /api/device/init/": Row(Right.MANAGE_DEVICES),
+    "GET /api/device/{device}/status/": Row(READ),
+    "POST /api/device/{device}/key/": Row(Right.MANAGE_DEVICES),
+    # items
+    "POST /api/item/sync/": Row(Right.MANAGE_ITEMS),
+    "POST /api/integration/items/sync/": Row(Right.MANAGE_ITEMS),
+    "POST /api/items/import/": Row(Right.MANAGE_ITEMS),
+    "GET /api/items/": Row(READ),
+    "GET /api/integration/companies/{id}/items/": Row(READ),
+    "GET /api/items/{id}/": Row(READ),
+    "PUT /api/items/{id}/": Row(Right.MANAGE_ITEMS),
+    "PATCH /api/items/{id}/": Row(Right.MANAGE_ITEMS),
+    "POST /api/items/{id}/retire/": Row(Right.MANAGE_ITEMS),
+    "POST /api/items/{id}/restore/": Row(Right.MANAGE_ITEMS),
+    "GET /api/classifications/": Row(READ),
+    "GET /api/classifications/tree/": Row(READ),
+    "GET /api/classifications/suggest/": Row(READ),
+    "GET /api/classifications/{code}/": Row(READ, ids="kra"),
+    "GET /api/codes/": Row(READ),
+    "GET /api/codes/{name}/": Row(READ, ids="kra"),
+}
+
+
+def _routes() -> dict[str, dict[str, Any]]:
+    """Every operation of the description, by `METHOD /path/`."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, ways in schema()["paths"].items()
+        for method, operation in ways.items()
+    }
+
+
+ROUTES = _routes()
+WITH_IDS = [route for route in ROUTES if "{" in route and ROWS.get(route, Row()).ids == "company"]
+OF_COMPANIES = [route for route in WITH_IDS if "companies/{id}" in route]
+
+
+def filled(house: House, route: str) -> tuple[str, str]:
+    """Method and path of a route, with the ids of Amani's things in it."""
+    method, _, path = route.partition(" ")
+    values = {"device": house.amani.device, "prefix": house.keys["spare"][:16], "code": "00", "name": "countries"}
+    if "classifications" in path:
+        values["code"] = "5016150900"
+    if path.endswith("companies/{id}/status/"):
+        values["id"] = house.victim.company
+    elif "companies/{id}" in path:
+        values["id"] = house.amani.company
+    else:
+        values["id"] = house.item if path.startswith("/api/items/") else house.document
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path, f"say which value stands in {path}"
+    required = [
+        f"{parameter['name']}={parameter.get('example', 'tea')}"
+        for parameter in ROUTES[route].get("parameters", [])
+        if parameter["in"] == "query" and parameter.get("required")
+    ]
+    return method, path + ("?" + "&".join(required) if required else "")
+
+
+def body_of(route: str) -> Any:
+    """The example body of a route, which is taken as it is."""
+    if "requestBody" not in ROUTES[route]:
+        return None
+    return ROUTES[route]["requestBody"]["content"]["application/json"]["example"]
+
+
+def code(answer: Any) -> str | None:
+    return answer.body.get("code") if answer.status >= 400 and isinstance(answer.body, dict) else None
+
+
+def test_every_route_has_a_row_and_no_row_is_without_a_route() -> None:
+    assert set(ROWS) == set(ROUTES)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_who_has_the_right_may_and_nobody_else(house: House, route: str) -> None:
+    row, (method, path), body = ROWS[route], filled(house, route), body_of(route)
+    if row.is_public:
+        assert house.ask("nobody", method, path, body).status == 200
+        return
+    found = {who: house.ask(who, method, path, body) for who in (*ROLES, *STAFF)}
+    assert {who: answer for who, answer in found.items() if answer.status >= 500} == {}
+    for role in ROLES:
+        expected = {None: "operator_needed", False: "role_not_allowed", True: None}
+        refusal = expected[None if row.right is None else may(role, row.right)]
+        said = code(found[role])
+        assert (said if said in REFUSALS else None) == refusal, (role, found[role])
+    for role in STAFF:
+        refusal = "key_unknown" if row.staff is None else None if may(role, row.staff) else "role_not_allowed"
+        said = code(found[role])
+        assert (said if said in REFUSALS else None) == refusal, (role, found[role])
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if not ROWS.get(route, Row()).is_public])
+def test_without_a_good_key_nothing_opens(house: House, route: str) -> None:
+    (method, path), body = filled(house, route), body_of(route)
+    for who, refusal in (("nobody", "key_missing"), ("wrong", "key_unknown")):
+        answer = house.ask(who, method, path, body)
+        assert (answer.status, code(answer)) == (401, refusal)
+        assert seen_in(answer, house.secrets) == []
+
+
+@pytest.mark.parametrize("route", WITH_IDS)
+def test_a_stranger_gets_404_on_every_id_and_learns_nothing(house: House, route: str) -> None:
+    (method, path), body = filled(house, route), body_of(route)
+    answer = house.ask("stranger", method, path, body)
+    refusal = (403, "operator_needed") if ROWS[route].right is None else (404, "not_found")
+    assert (answer.status, code(answer)) == refusal
+    assert seen_in(answer, house.secrets) == []
+
+
+@pytest.mark.parametrize("route", OF_COMPANIES)
+def test_a_resellers_staff_gets_404_on_a_company_that_is_not_its_own(house: House, route: str) -> None:
+    (method, path), body = filled(house, route), body_of(route)
+    answer = house.ask("reseller", method, path, body)
+    assert (answer.status, code(answer)) == ((401, "key_unknown") if ROWS[route].staff is None else (404, "not_found"))
+    assert seen_in(answer, house.secrets) == []
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("GET ") and "{" not in route])
+def test_a_list_shows_a_stranger_only_what_is_the_strangers(house: House, route: str) -> None:
+    method, path = filled(house, route)
+    for who in ("stranger", "reseller"):
+        assert seen_in(house.ask(who, method, path), house.secrets) == []
+
+
+@pytest.mark.parametrize("route", [route for route in WITH_IDS if route not in OF_COMPANIES])
+def test_a_key_of_the_other_environment_finds_none_of_its_ids(house: House, route: str) -> None:
+    (method, path), body = filled(house, route), body_of(route)
+    answer = house.ask("production", method, path, body)
+    assert (answer.status, code(answer)) == (404, "not_found")
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("GET ")])
+def test_a_key_of_the_other_environment_reads_nothing_of_this_one(house: House, route: str) -> None:
+    method, path = filled(house, route)
+    hidden = {name: house.secrets[name] for name in ("device", "document", "item", "prefix", "reference", "item code")}
+    assert seen_in(house.ask("production", method, path), hidden) == []
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("GET ")])
+def test_no_filter_and_no_cursor_opens_another_companys_things(house: House, route: str) -> None:
+    """Every query parameter of every list is given what belongs to Amani Stores, by a stranger and a reseller."""
+    method, path = filled(house, route)
+    names = {one["name"] for one in ROUTES[route].get("parameters", []) if one["in"] == "query"}
+    values = {*house.secrets.values(), "%", "' OR 1=1 --", "\x00", "*", house.keys["owner"]}
+    for who, opens in (("stranger", "owner"), ("reseller", "admin")):
+        page = house.ask(opens, method, f"{path}{'&' if '?' in path else '?'}limit=1")
+        if page.status == 200 and isinstance(page.body, dict) and page.body.get("next"):
+            values.add(page.body["next"])
+        for name in names:
+            for value in values:
+                quoted = "".join(f"%{byte:02X}" for byte in value.encode())
+                answer = house.ask(who, method, f"{path}{'&' if '?' in path else '?'}{name}={quoted}")
+                assert answer.status < 500, (name, value, answer)
+                assert seen_in(answer, house.secrets, sent=json.dumps(value)) == [], (name, value)
