@@ -56,7 +56,7 @@ class Gateway:
         try:
             connection.request(method, path, payload, sent)
             answer = connection.getresponse()
-            text = answer.read().decode()
+            text = answer.read().decode(errors="replace")  # a spreadsheet is no text
         finally:
             connection.close()
         is_json = "json" in answer.headers.get("Content-Type", "")

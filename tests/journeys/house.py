@@ -15,6 +15,10 @@ from tests.gateway import gateway as running_gateway
 AMANI = "Amani Secret Stores"
 REFERENCE = "AMANI-SECRET-POS-1"
 ITEM = "AMANI-SECRET-ITEM"
+FILE = (  # as a browser sends it
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="items.csv"\r\nContent-Type: text/csv\r\n\r\n'
+    b"code,name,item_class\r\nAMANI-SECRET-ROW,Secret tea leaves,5016150900\r\n\r\n--x--\r\n"
+)
 ROLES = ("owner", "manager", "accountant", "cashier", "viewer", "revenue_officer")
 STAFF = ("admin", "support", "read_only")
 
@@ -27,6 +31,7 @@ class House:
     victim: Shop  # whatever is done to a company is done to this one
     document: str
     item: str
+    upload: str = ""
     keys: dict[str, str] = field(default_factory=dict)  # of Amani by role, of the staff by role, and some others
 
     @property
@@ -34,11 +39,15 @@ class House:
         """What nobody else may see of Amani Stores."""
         ids = {"company": self.amani.company, "device": self.amani.device}
         ids |= {"document": self.document, "item": self.item, "prefix": self.keys["owner"][:16]}
+        ids |= {"upload": self.upload, "row": "AMANI-SECRET-ROW"}
         return {**ids, "pin": self.amani.pin, "name": AMANI, "reference": REFERENCE, "item code": ITEM}
 
     def ask(self, who: str, method: str, path: str, body: Any = None) -> Answer:
-        """One call with somebody's key; `nobody` has none."""
-        return self.gateway.call(method, path, body, key=self.keys[who], headers={"Prefer": "wait=2"})
+        """One call with somebody's key; `nobody` has none. Bytes are a file."""
+        headers = {"Prefer": "wait=2"}
+        if isinstance(body, bytes):
+            headers["Content-Type"] = "multipart/form-data; boundary=x"
+        return self.gateway.call(method, path, body, key=self.keys[who], headers=headers)
 
     def make_key(self, asker: str, shop: Shop, role: str, **more: Any) -> str:
         """The text of a new key of a company."""
@@ -70,6 +79,7 @@ def open_house(folder: Path, database_url: str, simulator: servers.Simulator) ->
         house = House(gateway, amani, stranger, victim, document.body["id"], item["id"])
         house.keys = {**staff, "reseller": reseller, "stranger": stranger.key, "nobody": "", "wrong": "rvp_sbx_wrong"}
         house.keys["owner"] = amani.key
+        house.upload = house.ask("owner", "POST", "/api/items/uploads/", FILE).body["id"]
         for role in ROLES[1:]:
             ends = (datetime.now(UTC) + timedelta(days=7)).isoformat()
             more = {"expires_at": ends} if role == "revenue_officer" else {}

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.api.openapi import schema
 from gateway.tenants.rights import Right, may
-from tests.journeys.house import ROLES, STAFF, House, seen_in
+from tests.journeys.house import FILE, ROLES, STAFF, House, seen_in
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.xdist_group("house")]
 
@@ -54,6 +54,8 @@ ROWS: dict[str, Row] = {
     "POST /api/device/init/": Row(Right.MANAGE_DEVICES),
     "GET /api/device/{device}/status/": Row(READ),
     "POST /api/device/{device}/key/": Row(Right.MANAGE_DEVICES),
+    "POST /api/device/{device}/replace/": Row(Right.MANAGE_DEVICES),
+    "POST /api/device/{device}/retire/": Row(Right.MANAGE_DEVICES),
     # items
     "POST /api/item/sync/": Row(Right.MANAGE_ITEMS),
     "POST /api/integration/items/sync/": Row(Right.MANAGE_ITEMS),
@@ -65,6 +67,11 @@ ROWS: dict[str, Row] = {
     "PATCH /api/items/{id}/": Row(Right.MANAGE_ITEMS),
     "POST /api/items/{id}/retire/": Row(Right.MANAGE_ITEMS),
     "POST /api/items/{id}/restore/": Row(Right.MANAGE_ITEMS),
+    "POST /api/items/uploads/": Row(Right.MANAGE_ITEMS),
+    "GET /api/items/uploads/": Row(READ),
+    "GET /api/items/uploads/template/": Row(READ),
+    "GET /api/items/uploads/{id}/": Row(READ),
+    "GET /api/items/uploads/{id}/result/": Row(READ),
     "GET /api/classifications/": Row(READ),
     "GET /api/classifications/tree/": Row(READ),
     "GET /api/classifications/suggest/": Row(READ),
@@ -99,23 +106,23 @@ def filled(house: House, route: str) -> tuple[str, str]:
     elif "companies/{id}" in path:
         values["id"] = house.amani.company
     else:
-        values["id"] = house.item if path.startswith("/api/items/") else house.document
+        of = {"/api/items/uploads/": house.upload, "/api/items/": house.item}
+        values["id"] = next((id for start, id in of.items() if path.startswith(start)), house.document)
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path, f"say which value stands in {path}"
-    required = [
-        f"{parameter['name']}={parameter.get('example', 'tea')}"
-        for parameter in ROUTES[route].get("parameters", [])
-        if parameter["in"] == "query" and parameter.get("required")
-    ]
-    return method, path + ("?" + "&".join(required) if required else "")
+    asked = [one for one in ROUTES[route].get("parameters", []) if one["in"] == "query"]
+    query = [f"{one['name']}=tea" for one in asked if one.get("required")]
+    query += ["format=csv" for one in asked if one["name"] == "format"]  # which can be read here
+    return method, path + ("?" + "&".join(query) if query else "")
 
 
 def body_of(route: str) -> Any:
     """The example body of a route, which is taken as it is."""
     if "requestBody" not in ROUTES[route]:
         return None
-    return ROUTES[route]["requestBody"]["content"]["application/json"]["example"]
+    content = ROUTES[route]["requestBody"]["content"]
+    return FILE if "multipart/form-data" in content else content["application/json"]["example"]
 
 
 def code(answer: Any) -> str | None:
