@@ -9,17 +9,19 @@ from django.utils import timezone
 from ninja import Router, Schema, Status
 from pydantic import AfterValidator, Field, StringConstraints
 
+from gateway.api.auth import Principal
 from gateway.api.errors import answer_problem
 from gateway.api.problems import KraAnswer, Problem
-from gateway.api.request import ApiRequest, active_company, must
+from gateway.api.request import EitherRequest, either_key, must, must_be_active
 from gateway.api.shapes import Body, Serial, WebAddress, plain_line
 from gateway.catalog.reference import activate_and_fetch, has_reference_data
 from gateway.devices.escrow import EnteredKey
 from gateway.devices.health import health_of
 from gateway.devices.keys import enter_key
 from gateway.devices.models import Device
-from gateway.devices.queries import find_device, last_message
+from gateway.devices.queries import find_device, find_seen_device, last_message
 from gateway.devices.services import replace_device, retire_device
+from gateway.tenants.companies import companies_of
 from gateway.tenants.rights import Right
 
 router = Router(tags=["devices"])
@@ -74,7 +76,7 @@ class DeviceOut(Schema):
 
 
 class ActivateIn(Body):
-    """Which device; it may be left out when the company has only one."""
+    """Which device; it may be left out when the company has only one. An operator key names it by its id."""
 
     device: Serial | None = Field(None, description="Id or serial of the device.")
     again: bool = Field(
@@ -137,6 +139,14 @@ def device_out(device: Device) -> dict[str, Any]:
     }
 
 
+def _find(request: EitherRequest, wanted: str | None) -> Device:
+    """The device that is meant, among those that the caller sees. Raises DeviceUnknown, DeviceUnclear."""
+    caller = request.auth
+    if isinstance(caller, Principal):
+        return find_device(caller.company_id, caller.environment, wanted, only=caller.device)
+    return find_seen_device(companies_of(caller.organisation_id), wanted)
+
+
 def _kra_said(device: Device) -> KraAnswer | None:
     """KRA's own words in its newest answer to the activation, if it spoke."""
     if not device.problem_code.isdigit():
@@ -147,18 +157,19 @@ def _kra_said(device: Device) -> KraAnswer | None:
 @router.post(
     "/device/init/",
     response={200: DeviceOut, 202: DeviceOut},
+    auth=either_key,
     operation_id="activate_device",
     summary="Activate a device",
 )
-def activate(request: ApiRequest, body: ActivateIn) -> Status[dict[str, Any]] | HttpResponse:
+def activate(request: EitherRequest, body: ActivateIn) -> Status[dict[str, Any]] | HttpResponse:
     """Activate a device at KRA, or show how far its activation is; never sends it twice by itself.
 
     200: active. 202: sent, and KRA's answer is not here yet, or was lost (see `problem`). 422: KRA refused it.
     503: nothing was sent.
     """
     must(request.auth, Right.MANAGE_DEVICES)
-    active_company(request.auth)
-    device = find_device(request.auth.company_id, request.auth.environment, body.device, only=request.auth.device)
+    device = _find(request, body.device)
+    must_be_active(request.auth, device.company)
     device = activate_and_fetch(device=device, now=timezone.now(), actor=request.auth.actor, again=body.again)
     out = device_out(device)
     if device.status in {Device.Status.ACTIVE, Device.Status.RETIRED}:
@@ -170,15 +181,27 @@ def activate(request: ApiRequest, body: ActivateIn) -> Status[dict[str, Any]] | 
     return answer_problem(request, Problem(code, device.problem, kra=_kra_said(device), extra={"device": shown}))
 
 
-@router.get("/device/{device}/status/", response=DeviceOut, operation_id="get_device", summary="How a device stands")
-def status(request: ApiRequest, device: str) -> dict[str, Any]:
-    """How a device stands; `device` is its id or serial."""
-    must(request.auth, Right.READ)
-    return device_out(find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device))
+@router.get(
+    "/device/{device}/status/",
+    response=DeviceOut,
+    auth=either_key,
+    operation_id="get_device",
+    summary="How a device stands",
+)
+def status(request: EitherRequest, device: str) -> dict[str, Any]:
+    """How a device stands; `device` is its id or serial, for an operator key its id."""
+    must(request.auth, Right.READ if isinstance(request.auth, Principal) else Right.READ_COMPANIES)
+    return device_out(_find(request, device))
 
 
-@router.post("/device/{device}/key/", response=DeviceOut, operation_id="enter_key", summary="Enter an existing key")
-def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
+@router.post(
+    "/device/{device}/key/",
+    response=DeviceOut,
+    auth=either_key,
+    operation_id="enter_key",
+    summary="Enter an existing key",
+)
+def key(request: EitherRequest, device: str, body: KeyIn) -> dict[str, Any]:
     """Make a device active with the key that KRA gave earlier, when it was activated elsewhere or the answer was lost.
 
     The branch's numbers go on after `last_number`. For an OSCU KRA is asked first whether it takes the key, has an
@@ -186,8 +209,8 @@ def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
     is never shown again. If the device replaces another, that one is retired.
     """
     must(request.auth, Right.MANAGE_DEVICES)
-    active_company(request.auth)
-    found = find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device)
+    found = _find(request, device)
+    must_be_active(request.auth, found.company)
     return device_out(
         enter_key(
             device=found,
@@ -208,28 +231,35 @@ def key(request: ApiRequest, device: str, body: KeyIn) -> dict[str, Any]:
 @router.post(
     "/device/{device}/replace/",
     response={201: DeviceOut},
+    auth=either_key,
     operation_id="replace_device",
     summary="Replace a device",
 )
-def replace(request: ApiRequest, device: str, body: ReplaceIn) -> Status[dict[str, Any]]:
+def replace(request: EitherRequest, device: str, body: ReplaceIn) -> Status[dict[str, Any]]:
     """Add the device that takes over from this one. It waits; activate it, or enter its key.
 
     Until it is active the old one goes on. In the moment that it is, the old one is retired, the branch's numbers go
     on, and documents that wait are signed by the new one. Both are of one kind; to change it, retire the old one first.
     """
     must(request.auth, Right.MANAGE_DEVICES)
-    active_company(request.auth)
-    old = find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device)
+    old = _find(request, device)
+    must_be_active(request.auth, old.company)
     new = replace_device(device=old, serial=body.serial, base_url=body.base_url, actor=request.auth.actor)
     return Status(201, device_out(new))
 
 
-@router.post("/device/{device}/retire/", response=DeviceOut, operation_id="retire_device", summary="Retire a device")
-def retire(request: ApiRequest, device: str, body: RetireIn) -> dict[str, Any]:
+@router.post(
+    "/device/{device}/retire/",
+    response=DeviceOut,
+    auth=either_key,
+    operation_id="retire_device",
+    summary="Retire a device",
+)
+def retire(request: EitherRequest, device: str, body: RetireIn) -> dict[str, Any]:
     """Let a device sign no more, for good. The branch's next device goes on with its numbers.
 
     Not while documents of its branch wait: let them be signed, or replace the device instead.
     """
     must(request.auth, Right.MANAGE_DEVICES)
-    found = find_device(request.auth.company_id, request.auth.environment, device, only=request.auth.device)
+    found = _find(request, device)
     return device_out(retire_device(device=found, reason=body.reason, now=timezone.now(), actor=request.auth.actor))

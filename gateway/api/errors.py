@@ -12,12 +12,14 @@ from ninja.errors import HttpError, ValidationError
 from gateway.api import headers
 from gateway.api.problems import CONTENT_TYPE, PROBLEMS, Field, Problem, document, field, invalid
 from gateway.api.shapes import fields_beside
+from gateway.catalog.going_live import NotReadyToGoLive
 from gateway.catalog.judging import RowsRefused
 from gateway.catalog.services import ItemInFlight, ItemRetired, ItemUnknown
 from gateway.catalog.sheets import BadFile
 from gateway.devices.keys import KeyRefused, NotTheLastNumber
 from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
 from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
+from gateway.devices.stages import ProductionClosed
 from gateway.kra.errors import KraError, plain
 from gateway.lib.crypto import SealBroken
 from gateway.lib.cursor import BadCursor
@@ -64,6 +66,14 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
         fields=[field("key", "refused_by_kra", "KRA does not take this key for this device.")],
     ),
     NotTheLastNumber: lambda error: invalid([field("last_number", "not_the_last", str(error))]),
+    NotReadyToGoLive: lambda error: Problem(
+        "not_ready_to_go_live",
+        f"Production stays closed; what is missing is in `unmet` ({len(error.unmet)}). First: {error.unmet[0].detail}",
+        extra={"unmet": [point._asdict() for point in error.unmet]},
+    ),
+    ProductionClosed: lambda error: Problem(
+        "production_closed", f"Production is not open to {error} yet; it goes live with POST /api/environment/switch/."
+    ),
     SealBroken: lambda error: Problem("setup_wrong", "The vault of this company does not open."),
     WrongAddress: lambda error: invalid([field("device.base_url", "wrong_address", _sentence(error))]),
     WrongProfile: lambda error: Problem("setup_wrong", f"{_sentence(error)}"),

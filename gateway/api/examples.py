@@ -39,6 +39,9 @@ BODIES: dict[str, dict[str, Any]] = {
         "machine_code": "WIS01006230",
         "last_number": 0,
     },
+    "add_device": {"serial": "BARAKA-OSCU-3", "branch": {"code": "01", "name": "Westlands"}},
+    "switch_environment": {"environment": "production"},
+    "test_connectivity": {},
     "replace_device": {"serial": "BARAKA-OSCU-2"},
     "retire_device": {"reason": "the shop moved"},
     "onboard": {

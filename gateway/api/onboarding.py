@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from gateway.api.devices import BranchOut, DeviceOut, device_out
+from gateway.api.environment import PointOut, points_out
 from gateway.api.request import StaffRequest, must, operator_key
 from gateway.api.shapes import (
     Address,
@@ -29,6 +30,7 @@ from gateway.api.shapes import (
     ShortName,
     WebAddress,
 )
+from gateway.catalog.going_live import setting_up
 from gateway.catalog.reference import activate_and_fetch
 from gateway.devices.models import Device
 from gateway.devices.onboarding import Application, Onboarded, Owner, onboard
@@ -72,7 +74,9 @@ class DeviceIn(Body):
 class OwnerIn(Body):
     email: RequiredEmail
     name: PersonName
-    password: Annotated[str, StringConstraints(max_length=200), AfterValidator(_password)] | None = None
+    password: Annotated[str, StringConstraints(max_length=200), AfterValidator(_password)] | None = Field(
+        None, description="Left out: the owner gets an invitation by mail and chooses one."
+    )
 
 
 class OnboardIn(Body):
@@ -101,18 +105,12 @@ class KeyOut(Schema):
     environment: str
 
 
-class Step(Schema):
-    step: str
-    done: bool
-    detail: str
-
-
 class OnboardOut(Schema):
     company: CompanyOut
     branch: BranchOut
     device: DeviceOut
     api_key: KeyOut
-    checklist: list[Step]
+    checklist: list[PointOut] = Field(description="What it takes until a sale is signed.")
 
 
 @router.post(
@@ -168,23 +166,5 @@ def _out(made: Onboarded, device: Device) -> dict[str, Any]:
             "role": made.api_key.role,
             "environment": made.api_key.environment,
         },
-        "checklist": _checklist(device, has_lists=shown["reference_data"]),
+        "checklist": points_out(setting_up(made.company, device.environment)),
     }
-
-
-def _checklist(device: Device, *, has_lists: bool) -> list[dict[str, Any]]:
-    active = device.status == Device.Status.ACTIVE
-    unit = f"Control unit {device.control_unit_id}." if device.control_unit_id else "The device is active."
-    return [
-        {"step": "company", "done": True, "detail": "The company, its branch and its first API key exist."},
-        {"step": "device", "done": active, "detail": unit if active else device.problem or "Not activated yet."},
-        {
-            "step": "reference_data",
-            "done": has_lists,
-            "detail": "KRA's codes, tax rates and item classes are here."
-            if has_lists
-            else "KRA's lists are fetched when the device is active.",
-        },
-        {"step": "items", "done": False, "detail": "Send your items: POST /api/integration/items/sync/"},
-        {"step": "first_sale", "done": False, "detail": "Send a sale: POST /api/sales/"},
-    ]

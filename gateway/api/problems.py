@@ -136,6 +136,16 @@ PROBLEMS: dict[str, Kind] = {
         "The device cannot take this now",
         "See the device's status and problem with GET /api/device/{id}/status/ and do what it says.",
     ),
+    "not_ready_to_go_live": Kind(
+        409,
+        "The company is not ready for production",
+        "`unmet` lists what is missing, each with what to do. Nothing was changed; switch again when it is done.",
+    ),
+    "production_closed": Kind(
+        409,
+        "Production is not open to the company yet",
+        "Go live first: GET /api/environment/status/ shows what is missing, POST /api/environment/switch/ opens it.",
+    ),
     "lane_in_use": Kind(
         409,
         "The branch's number series is in use",

@@ -8,6 +8,7 @@ from django.db import transaction
 from gateway.audit.services import record
 from gateway.devices.models import Device
 from gateway.devices.services import add_device
+from gateway.devices.stages import begin
 from gateway.lib.clock import utc_now
 from gateway.tenants.invitations import invite
 from gateway.tenants.models import ApiKey, Branch, Company, OperatorRole, Role
@@ -69,6 +70,7 @@ def onboard(application: Application, *, actor: str = "") -> Onboarded:
         organisation_id=application.organisation_id,
     )
     record(company, "company.onboarded", subject=company.public_id, actor=actor, pin=company.pin)
+    begin(company, application.environment, by=actor)
     branch = add_branch(
         company,
         code=application.branch_code,

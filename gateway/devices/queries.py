@@ -1,5 +1,6 @@
 """Which device is meant, over which connection profile it speaks to KRA, and with which credentials."""
 
+import contextlib
 import uuid
 from collections.abc import Mapping
 from functools import lru_cache
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from django.conf import settings
+from django.db.models import QuerySet
 
 from gateway.devices.models import Device
 from gateway.kra.client import open_session
@@ -15,7 +17,8 @@ from gateway.kra.fence import is_inside
 from gateway.kra.options import without_gateway
 from gateway.kra.profiles import Flavour, Profile, allowed, host_of, profile, reaches, simulator
 from gateway.lanes.models import Attempt
-from gateway.tenants.models import Environment
+from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
+from gateway.tenants.models import Company, Environment
 from gateway.tenants.vault import device_key_aad, open_for
 
 SIMULATOR_PROFILES = {"simulator": Flavour.OSCU_DIRECT, **{f"simulator_{flavour}": flavour for flavour in Flavour}}
@@ -62,6 +65,32 @@ def find_device(company_id: int, environment: str, wanted: str | None, *, only: 
     if len(candidates) > 1:
         raise DeviceUnclear("this company has several devices")
     return candidates[0]
+
+
+def find_seen_device(companies: QuerySet[Company], wanted: str | None) -> Device:
+    """A device of one of these companies by its id: what the staff sees. Raises DeviceUnknown, DeviceUnclear."""
+    if not wanted:
+        raise DeviceUnclear("the device must be named by its id")
+    devices = Device.objects.select_related("company", "branch", "lane", "replaces").filter(company__in=companies)
+    with contextlib.suppress(ValueError):
+        if found := devices.filter(public_id=uuid.UUID(wanted)).first():
+            return found
+    raise DeviceUnknown("there is no such device")
+
+
+def list_devices(
+    devices: QuerySet[Device], *, status: str | None, limit: int, cursor: str | None
+) -> tuple[list[Device], str | None]:
+    """A page of these devices in the order of their making, and the cursor of the next. Raises BadCursor."""
+    if cursor is not None:
+        after = devices.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
+        if after is None:
+            raise BadCursor(cursor)
+        devices = devices.filter(pk__gt=after)
+    if status is not None:
+        devices = devices.filter(status=status)
+    rows = list(devices.select_related("company", "branch", "lane", "replaces").order_by("pk")[: limit + 1])
+    return rows[:limit], write_cursor(rows[limit - 1].public_id) if len(rows) > limit else None
 
 
 def profile_name_for(environment: str, kind: str) -> str:

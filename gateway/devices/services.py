@@ -10,6 +10,7 @@ from django.db.models import Q
 from gateway.audit.services import record
 from gateway.devices.models import Device
 from gateway.devices.queries import profile_for, profile_name_for
+from gateway.devices.stages import check_open
 from gateway.kra.documents import Exchange
 from gateway.lanes.actions import HELD_BY_OPERATOR, release_lane
 from gateway.lanes.models import Attempt, Job, Lane
@@ -49,9 +50,10 @@ def add_device(
 ) -> Device:
     """A device that waits for its activation, in the lane of its branch's invoices.
 
-    Raises SerialTaken; `queries.WrongProfile` when no connection profile fits. A branch may have a retired or waiting
-    device besides: its lane and numbers stay the same.
+    Raises SerialTaken; `queries.WrongProfile` when no connection profile fits; `stages.ProductionClosed` before the
+    company went live. A branch may have a retired or waiting device besides: its lane and numbers stay the same.
     """
+    check_open(company, environment)
     device = Device(
         company=company,
         branch=branch,

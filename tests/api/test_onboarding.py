@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from gateway.audit.models import Event
-from gateway.tenants.models import Company, OperatorKey, User
+from gateway.tenants.models import Company, Member, OperatorKey, User
 from tests.api.caller import Caller
 from tests.api.problems import fields, problem
+from tests.devices.kra_ends import refusing
 from tests.servers import Simulator
 from tests.tenants.factories import PIN, make_company
 
@@ -64,7 +66,14 @@ def test_an_operator_onboards_a_company_whose_key_works_at_once(operator: Caller
     assert made["api_key"]["key"].startswith("rvp_sbx_")
     assert (made["api_key"]["role"], made["api_key"]["environment"]) == ("owner", "sandbox")
     done = {step["step"]: step["done"] for step in made["checklist"]}
-    assert done == {"company": True, "device": True, "reference_data": True, "items": False, "first_sale": False}
+    assert done == {
+        "company": True,
+        "owner": True,
+        "device": True,
+        "reference_data": True,
+        "items": False,
+        "first_sale": False,
+    }
     shown = Caller(made["api_key"]["key"]).get(f"/api/device/{made['device']['id']}/status/")
     assert shown.json() == made["device"]
     assert User.objects.get(email="owner@amani.example").check_password("correct-horse-battery")
@@ -87,6 +96,34 @@ def test_a_company_is_kept_when_kra_refuses_its_device(operator: Caller, kra: Si
     step = next(step for step in response.json()["checklist"] if step["step"] == "device")
     assert not step["done"]
     assert step["detail"] == device["problem"]["detail"]
+
+
+def test_an_owner_without_a_password_is_invited_by_mail(
+    operator: Caller, kra: Simulator, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        made = operator.post(PATH, amani(owner__password=None)).json()
+    (message,) = mail.outbox
+    assert message.to == ["owner@amani.example"]
+    assert "/account/invitation/" in message.body
+    assert not Member.objects.exists()
+    step = next(step for step in made["checklist"] if step["step"] == "owner")
+    assert (step["done"], "owner@amani.example" in step["detail"]) == (False, True)
+
+
+def test_kra_down_keeps_the_company_and_its_device_waits_with_the_reason(
+    operator: Caller, kra: Simulator, settings: LazySettings
+) -> None:
+    settings.KRA_SANDBOX_BASE_URL = f"{refusing()}/oscu/etims-api"
+    made = operator.post(PATH, AMANI)
+    assert made.status_code == 201
+    device = made.json()["device"]
+    assert (device["status"], device["problem"]["code"]) == ("waiting", "not_connected")
+    settings.KRA_SANDBOX_BASE_URL = f"{kra.url}/oscu/etims-api"
+    owner = Caller(made.json()["api_key"]["key"])
+    assert owner.post("/api/device/init/", {}).json()["status"] == "active"
+    shown = owner.get(f"/api/companies/{made.json()['company']['id']}/checklist/").json()
+    assert [point["step"] for point in shown["checklist"] if not point["done"]] == ["items", "first_sale"]
 
 
 def test_the_same_pin_twice_is_a_conflict_that_changes_nothing(operator: Caller, kra: Simulator) -> None:

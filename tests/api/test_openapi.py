@@ -11,7 +11,9 @@ from django.test import Client
 from gateway.api.branches import BranchChange, BranchNew
 from gateway.api.catalogue import ImportIn, ItemPatch, ItemPut
 from gateway.api.companies import StatusIn
+from gateway.api.company_devices import DeviceNew
 from gateway.api.devices import ActivateIn, KeyIn, ReplaceIn, RetireIn
+from gateway.api.environment import ConnectivityIn, SwitchIn
 from gateway.api.examples import BODIES, INVOICE, SALE
 from gateway.api.invitations import InvitationIn
 from gateway.api.items import ItemsIn
@@ -113,6 +115,7 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies |= {"register_customer": CustomerIn, "register_user": UserIn, "register_insurer": InsurerIn}
     bodies |= {"import_items": ImportIn, "replace_item": ItemPut}
     bodies |= {"activate_device": ActivateIn, "enter_key": KeyIn, "onboard": OnboardIn}
+    bodies |= {"add_device": DeviceNew, "switch_environment": SwitchIn, "test_connectivity": ConnectivityIn}
     bodies |= {"replace_device": ReplaceIn, "retire_device": RetireIn}
     bodies |= {"set_company_status": StatusIn, "add_branch": BranchNew, "change_branch": BranchChange}
     bodies |= {"make_key": KeyNew, "rotate_key": RotateIn, "invite": InvitationIn}

@@ -21,7 +21,7 @@ from gateway.kra.errors import KraError, NotOffered, NotSent
 from gateway.kra.fence import read_networks
 from gateway.kra.profiles import Flavour, Profile, allowed, profile, simulator
 from gateway.lib.clock import utc_now
-from tests.tenants.factories import make_active, make_company
+from tests.tenants.factories import go_live, make_active, make_company
 
 PRODUCTION_HOSTS = ("etims-api.kra.go.ke", "api.kra.go.ke", "etims.kra.go.ke")
 
@@ -114,6 +114,7 @@ def test_a_device_speaks_only_over_profiles_of_its_environment(
         settings.KRA_SANDBOX_BASE_URL = settings.KRA_PROD_BASE_URL = "http://127.0.0.1:9/oscu/etims-api"
     fits = (environment == "production") == (used == "oscu_direct_production")
     made = make_company(environment="sandbox" if used != "oscu_direct_production" else "production")
+    go_live(made.company)
     if fits:
         assert allowed(profile_for(Device(environment=environment, profile=used, kind="oscu")), environment)
         return

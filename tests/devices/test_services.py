@@ -22,7 +22,7 @@ from gateway.tenants.services import add_branch
 from gateway.tenants.vault import device_answers_aad, open_for
 from tests.devices.kra_ends import ending, refusing
 from tests.servers import Simulator
-from tests.tenants.factories import PIN, make_active, make_company
+from tests.tenants.factories import PIN, go_live, make_active, make_company
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -290,6 +290,7 @@ def test_a_production_device_with_a_simulator_is_stopped_before_anything_is_writ
 def test_each_branch_has_a_series_of_its_own_and_each_environment_too() -> None:
     made = make_company()
     other = add_branch(made.company, code="01", name="Westlands")
+    go_live(made.company)
     lanes = {
         made.device.lane,
         add_device(company=made.company, branch=other, environment="sandbox", serial="A").lane,

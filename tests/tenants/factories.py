@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from gateway.devices.models import Device
+from gateway.devices.models import Device, Stage
 from gateway.devices.onboarding import Application, Onboarded, onboard
 from gateway.tenants.models import ApiKey, Company, OperatorRole, Role
 from gateway.tenants.services import make_api_key, make_operator_key
@@ -51,6 +51,11 @@ def make_active(device: Device, *, key: bytes = b"") -> Device:
     device.sealed_key = key or None
     device.save()
     return device
+
+
+def go_live(company: Company) -> None:
+    """Production is open to the company, as after a switch."""
+    Stage.objects.update_or_create(company=company, defaults={"environment": "production", "opened_at": timezone.now()})
 
 
 def key_with(company: Company, role: Role, **more: Any) -> tuple[ApiKey, str]:
