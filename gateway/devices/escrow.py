@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from gateway.devices.models import Device, Escrow
-from gateway.lib.crypto import KeyRing, new_data_key, open_sealed, seal
+from gateway.lib.crypto import KeyRing, new_data_key, open_sealed, seal, wrapped_by
 from gateway.lib.crypto import SealBroken as SealBroken
 
 log = logging.getLogger(__name__)
@@ -133,24 +133,28 @@ def read_lines(lines: Iterable[bytes]) -> list[Record]:
         raise ValueError(f"this is no file of keys in escrow: {error}") from None
 
 
-def rewrap(*, batch: int = 200) -> int:
-    """Wrap every copy by the newest master key; how many were wrapped anew. May be stopped and repeated.
+def rewrap(*, batch: int = 200) -> Iterator[tuple[int, int]]:
+    """Wrap every copy by the newest master key; how many were looked at so far, of how many. May be stopped, repeated.
 
     What is sealed stays as it is; only the wrapping of its key changes, so a file exported earlier still needs the
     master key of its day.
     """
-    newest, done = KeyRing(settings.ENCRYPTION_KEYS[:1]), 0
-    last = 0
+    newest, done, last = KeyRing(settings.ENCRYPTION_KEYS[:1]), 0, 0
+    total = Escrow.objects.count()
     while rows := list(Escrow.objects.filter(pk__gt=last).order_by("pk")[:batch]):
         last = rows[-1].pk
         for row in rows:
-            aad = _aad(row.public_id)
-            try:
-                newest.unwrap(bytes(row.wrapped), aad)
-            except SealBroken:
+            if not newest.is_newest(bytes(row.wrapped)):
+                aad = _aad(row.public_id)
                 wrapped = newest.wrap(_ring().unwrap(bytes(row.wrapped), aad), aad)
-                done += Escrow.objects.filter(pk=row.pk, wrapped=row.wrapped).update(wrapped=wrapped)
-    return done
+                Escrow.objects.filter(pk=row.pk, wrapped=row.wrapped).update(wrapped=wrapped)
+        done += len(rows)
+        yield done, total
+
+
+def master_keys() -> set[str]:
+    """The ids of the master keys that copies need now."""
+    return {wrapped_by(bytes(wrapped)) for wrapped in Escrow.objects.values_list("wrapped", flat=True).iterator()}
 
 
 def _sealed(device: Device, content: Answer | EnteredKey) -> Record:

@@ -22,7 +22,7 @@ from gateway.devices.keys import NothingInEscrow, restore_key
 from gateway.devices.models import Device, Escrow
 from gateway.devices.queries import credentials_for
 from gateway.devices.services import add_device
-from gateway.lib.crypto import SealBroken
+from gateway.lib.crypto import SealBroken, key_id
 from gateway.tenants.models import DataKey
 from tests.devices.kra_ends import ending
 from tests.devices.test_services import given_by_kra
@@ -98,8 +98,11 @@ def test_a_new_master_key_wraps_what_the_old_one_wrapped(device: Device, setting
     fresh = secrets.token_bytes(32)
     settings.ENCRYPTION_KEYS = [fresh, *old]
     sealed = bytes(Escrow.objects.get().sealed)
-    assert escrow.rewrap() == 1
-    assert escrow.rewrap() == 0
+    assert list(escrow.rewrap()) == [(1, 1)]
+    wrapped = bytes(Escrow.objects.get().wrapped)
+    assert list(escrow.rewrap()) == [(1, 1)]
+    assert bytes(Escrow.objects.get().wrapped) == wrapped
+    assert escrow.master_keys() == {key_id(fresh).hex()}
     settings.ENCRYPTION_KEYS = [fresh]
     assert isinstance(escrow.opened(next(escrow.records())), escrow.Answer)
     assert bytes(Escrow.objects.get().sealed) == sealed

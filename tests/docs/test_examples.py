@@ -19,6 +19,7 @@ PAGES = [
     "docs/how-to/read-errors.md",
     "docs/how-to/use-the-simulator.md",
     "docs/how-to/bring-up-oscu-device.md",
+    "docs/how-to/bring-up-vscu-device.md",
     "docs/how-to/settle-a-held-lane.md",
     pytest.param("docs/how-to/replay-a-trading-day.md", marks=pytest.mark.slow),
 ]

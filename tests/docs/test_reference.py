@@ -36,6 +36,7 @@ FILES_WITH_CODES = [
     *(
         "gateway/api/shapes.py",
         "gateway/api/catalogue.py",
+        "gateway/api/environment.py",
         "gateway/catalog/judging.py",
         "gateway/catalog/services.py",
         "gateway/kra/tax.py",
