@@ -15,9 +15,11 @@ from gateway.kra.documents import Exchange
 from gateway.lanes.actions import HELD_BY_OPERATOR, release_lane
 from gateway.lanes.models import Attempt, Job, Lane
 from gateway.lanes.services import lane_for
+from gateway.lib.clock import utc_now
 from gateway.tenants.models import Branch, Company
 
 LOST_AFTER = timedelta(minutes=5)  # longer than any call takes: whoever sent it has died
+SEEN_EVERYWHERE = timedelta(seconds=3)  # an engine knows a device for two (`desk`) and would try the old key again
 
 
 class SerialTaken(Exception):
@@ -145,8 +147,9 @@ def become_active(device: Device, *, now: datetime, actor: str, only_from: Colle
     held = Lane.objects.filter(
         company_id=device.company_id, environment=device.environment, branch__in=[device.branch.code, ""]
     ).exclude(Q(hold_reason="") | Q(hold_reason__startswith=HELD_BY_OPERATOR))
-    for lane_id in held.order_by("pk").values_list("pk", flat=True):
+    for lane_id in list(held.order_by("pk").values_list("pk", flat=True)):
         release_lane(lane_id, actor=actor)
+        Lane.objects.filter(pk=lane_id).update(due_at=utc_now() + SEEN_EVERYWHERE)
     return True
 
 
