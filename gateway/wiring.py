@@ -16,10 +16,11 @@ from gateway.catalog.refresh import refresh_reference_data
 from gateway.catalog.shelf import Shelf
 from gateway.catalog.uploads import forget_uploads, take_upload
 from gateway.dashboard.second_steps import master_keys_of_second_steps, rewrap_second_steps
+from gateway.devices import escrow
 from gateway.devices.contact import sync_device_status
 from gateway.devices.desk import Desk
 from gateway.devices.models import Device
-from gateway.devices.rotation import Wrapped, master_keys_of_escrow, rewrap_escrow
+from gateway.devices.rotation import Wrapped
 from gateway.lanes import chores, local
 from gateway.lanes.chores import resume_chores
 from gateway.lanes.engine import Engine, Handler, Turn
@@ -63,7 +64,7 @@ SEALED = [
 ]
 WRAPPED = {
     "data keys": Wrapped(rewrap_data_keys, master_keys_of_data_keys),
-    "copies in escrow": Wrapped(rewrap_escrow, master_keys_of_escrow),
+    "copies in escrow": Wrapped(escrow.rewrap, escrow.master_keys),
     "second steps": Wrapped(rewrap_second_steps, master_keys_of_second_steps),
 }
 

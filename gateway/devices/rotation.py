@@ -5,9 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.audit.services import record
-from gateway.devices import escrow
-from gateway.devices.models import Escrow
-from gateway.lib.crypto import wrapped_by
 from gateway.tenants.models import Company
 from gateway.tenants.vault import (
     Sealed,
@@ -71,16 +68,3 @@ def _change_one(company_id: int, sealed: Sequence[Sealed]) -> bool:
         record(company, "data_key.changed", subject=company.public_id, records=records)
         return True
     return False
-
-
-def rewrap_escrow() -> Iterator[tuple[int, int]]:
-    """Wrap every copy in escrow by the newest master key. May be stopped and repeated."""
-    escrow.rewrap()
-    if total := Escrow.objects.count():
-        yield total, total
-
-
-def master_keys_of_escrow() -> set[str]:
-    """The ids of the master keys that some copy in escrow still needs."""
-    rows = Escrow.objects.values_list("wrapped", flat=True).iterator(chunk_size=2000)
-    return {wrapped_by(bytes(wrapped)) for wrapped in rows}
