@@ -79,6 +79,19 @@ ROWS: dict[str, Row] = {
     "GET /api/classifications/{code}/": Row(READ, ids="kra"),
     "GET /api/codes/": Row(READ),
     "GET /api/codes/{name}/": Row(READ, ids="kra"),
+    "GET /api/integration/capabilities/": Row(READ),
+    # what KRA knows
+    "GET /api/lookups/pin/{pin}/": Row(READ, ids="kra"),
+    "GET /api/lookups/branches/": Row(READ),
+    "GET /api/notices/": Row(READ),
+    "POST /api/notices/{number}/read/": Row(Right.MANAGE_ITEMS, ids="kra"),
+    "POST /api/customers/": Row(Right.MANAGE_ITEMS),
+    "GET /api/customers/": Row(READ),
+    "GET /api/customers/{id}/": Row(READ),
+    "POST /api/kra-users/": Row(Right.MANAGE_ITEMS),
+    "GET /api/kra-users/": Row(READ),
+    "POST /api/insurers/": Row(Right.MANAGE_ITEMS),
+    "GET /api/insurers/": Row(READ),
 }
 
 
@@ -100,6 +113,7 @@ def filled(house: House, route: str) -> tuple[str, str]:
     """Method and path of a route, with the ids of Amani's things in it."""
     method, _, path = route.partition(" ")
     values = {"device": house.amani.device, "prefix": house.keys["spare"][:16], "code": "00", "name": "countries"}
+    values |= {"pin": "A012345678Z", "number": "1"}
     if "classifications" in path:
         values["code"] = "5016150900"
     if path.endswith("companies/{id}/status/"):
