@@ -188,6 +188,7 @@ INSTALLED_APPS = [
     "gateway.devices",
     "gateway.catalog",
     "gateway.stock",
+    "gateway.purchases",
     "gateway.sales",
     "gateway.reports",
     "gateway.ops",

@@ -29,10 +29,14 @@ from gateway.lanes.sqlite import SqliteStore
 from gateway.lanes.store import Read, Settlement, Store
 from gateway.lanes.upkeep import cleanup_old_data, cleanup_old_logs, retry_sales_invoice
 from gateway.lib.schedule import When, daily, every
+from gateway.purchases import statements as purchase_statements
+from gateway.purchases.fetching import fetch_purchases_and_imports
+from gateway.purchases.sending import Sending
 from gateway.reports.services import generate_compliance_reports, generate_daily_report
 from gateway.sales import statements
 from gateway.sales.services import Till
 from gateway.sales.signing import Signing
+from gateway.stock import composition
 from gateway.stock import statements as stock_statements
 from gateway.stock.reporting import Reporting
 from gateway.tenants.isolation import connection_of
@@ -49,11 +53,16 @@ STARTS = {
     "invoice": statements.START,
     "item": registration.START,
     "stock": stock_statements.START,
+    "component": composition.START,
+    **purchase_statements.START,
 }
 HANDLERS: dict[str, Callable[[Desk, Shelf, Read], Handler]] = {
     "invoice": lambda desk, shelf, read: Signing(desk, read, shelf=shelf, late_seconds=settings.ENGINE_LATE_SECONDS),
     "item": lambda desk, shelf, read: registration.Registration(desk),
     "stock": lambda desk, shelf, read: Reporting(desk, late_seconds=settings.ENGINE_LATE_SECONDS),
+    "component": lambda desk, shelf, read: composition.Composition(desk),
+    "purchase": lambda desk, shelf, read: Sending(desk, late_seconds=settings.ENGINE_LATE_SECONDS).purchase,
+    "import": lambda desk, shelf, read: Sending(desk, late_seconds=settings.ENGINE_LATE_SECONDS).imported,
 }
 
 
@@ -81,6 +90,7 @@ SCHEDULE: list[tuple[When, Work]] = [
     (every(minutes=1), resume_chores),
     (every(minutes=15), sync_device_status),
     (daily(at="00:05"), anchor_journal),
+    (every(minutes=30), fetch_purchases_and_imports),
     (daily(at="00:30"), refresh_reference_data),
     (daily(at="01:00"), generate_daily_report),
     (daily(at="01:30"), generate_compliance_reports),

@@ -25,6 +25,10 @@ from gateway.lib.crypto import SealBroken
 from gateway.lib.cursor import BadCursor
 from gateway.lib.origin import origin
 from gateway.lib.spelling import no_such_field
+from gateway.purchases.services import AlreadyDecided, BillReused
+from gateway.stock.repairs import DriftMoved
+from gateway.stock.services import NotRefused as MovementNotRefused
+from gateway.stock.services import StockReferenceReused, StockRefused, plain_quantity
 from gateway.tenants.companies import BranchTaken
 from gateway.tenants.invitations import AlreadyInvited, AlreadyMember, InvitationClosed
 from gateway.tenants.keys import ExpiryWrong, KeyEnded, ReachesFurther
@@ -88,6 +92,18 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     BadFile: lambda error: invalid([field("file", "bad_file", str(error))]),
     ItemUnknown: lambda error: Problem("not_found", "There is no such item."),
     ItemRetired: lambda error: Problem("item_retired", f"The item {error} is no longer sold."),
+    StockRefused: lambda error: invalid(field(*wrong) for wrong in error.wrongs),
+    StockReferenceReused: lambda error: Problem(
+        "reference_reused", f"The reference {error} names another movement of stock."
+    ),
+    MovementNotRefused: lambda error: Problem(
+        "not_refused", f"The movement is {error}; only a refused one is sent again."
+    ),
+    AlreadyDecided: lambda error: Problem("already_decided", f"It is {error.status}; nothing was changed."),
+    BillReused: lambda error: Problem("reference_reused", f"The reference {error} names another bill."),
+    DriftMoved: lambda error: Problem(
+        "drift_moved", f"The difference is {plain_quantity(error.now)} now. Look at the report again."
+    ),
     ItemInFlight: lambda error: Problem("item_in_flight", f"Being registered at KRA right now: {error}."),
 }
 

@@ -23,6 +23,7 @@ from gateway.api import (
     company_devices,
     devices,
     environment,
+    imports,
     invitations,
     invoices,
     items,
@@ -31,6 +32,8 @@ from gateway.api import (
     logs,
     lookups,
     onboarding,
+    purchases,
+    stock,
     transactions,
     uploads,
 )
@@ -87,6 +90,9 @@ for prefix, router in {
     "capabilities": capabilities.capabilities_router(
         lambda: dict(api.get_openapi_schema(path_prefix="/api/")["paths"])
     ),
+    "stock": stock.router,
+    "purchases": purchases.router,
+    "imports": imports.router,
     "invoices": invoices.router,
     "transactions": transactions.router,
     "logs": logs.router,

@@ -167,6 +167,16 @@ PROBLEMS: dict[str, Kind] = {
         "The document is not refused",
         "`invoice` is the document as it is now. Only a refused one can be asked for again; nothing was changed.",
     ),
+    "already_decided": Kind(
+        409,
+        "It is decided already",
+        "Get it again to see how. A decision that KRA has recorded cannot be taken back here.",
+    ),
+    "drift_moved": Kind(
+        409,
+        "The stock has moved meanwhile",
+        "Nothing was changed. Get the drift report again, and confirm the difference that it shows now.",
+    ),
     "too_late": Kind(
         409,
         "The document's turn has begun",

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]{1,150}(:[0-9]{1,5})?(/[!-~]*)?", re.ASCII)
 _PIN = re.compile(r"[A-Z]\d{9}[A-Z]", re.ASCII)
+_MOST_GOODS = Decimal(10) ** 11
 _MOST_SHILLINGS = Decimal("9999999999999.99")  # SQLite gives back 15 digits of a decimal
 
 
@@ -105,6 +106,43 @@ def _amount(value: Any) -> Decimal:
     return amount.quantize(Decimal("0.01"))
 
 
+def _number(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise _not_a_number()
+    try:
+        number = Decimal(value.strip() if isinstance(value, str) else value)
+    except InvalidOperation:
+        raise _not_a_number() from None
+    if not number.is_finite():
+        raise _not_a_number()
+    if abs(number) >= _MOST_GOODS:
+        raise PydanticCustomError("too_large", "A quantity has at most 11 digits before the decimal point.")
+    if number != number.quantize(Decimal("0.001")):
+        raise PydanticCustomError("too_many_decimals", "A quantity has at most three decimal places.")
+    return number
+
+
+def _difference(value: Any) -> Decimal:
+    return _number(value)
+
+
+def _quantity(value: Any) -> Decimal:
+    number = _number(value)
+    if number <= 0:
+        raise PydanticCustomError("not_positive", "Must be above zero.")
+    return number
+
+
+def _day(value: Any) -> date:
+    try:
+        day = date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise PydanticCustomError("not_a_day", "Must be a day such as 2026-11-20.") from None
+    if day.year not in range(2000, 2101):
+        raise PydanticCustomError("not_a_day", "Must lie between the years 2000 and 2100.")
+    return day
+
+
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(plain_line)
 ]
@@ -165,6 +203,36 @@ Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-12-31T18:00:00+03:00"]}),
+]
+Quantity = Annotated[
+    Decimal,
+    BeforeValidator(_quantity),
+    WithJsonSchema(
+        {
+            "description": "Above zero, with at most three decimals, as a number or as text.",
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^[0-9]{1,11}(\.[0-9]{1,3})?$"},
+            ],
+        }
+    ),
+]
+Difference = Annotated[
+    Decimal,
+    BeforeValidator(_difference),
+    WithJsonSchema(
+        {
+            "description": "A quantity above or below zero, with at most three decimals.",
+            "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]{1,11}(\.[0-9]{1,3})?$"}],
+        }
+    ),
+]
+Reference = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(plain_line)
+]
+Remark = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), AfterValidator(plain_line)]
+Day = Annotated[
+    date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-20"]})
 ]
 WebAddress = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_address)]
 EnvironmentName = Literal["sandbox", "production"]

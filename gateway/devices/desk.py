@@ -27,11 +27,12 @@ _COLUMNS = """
 d.id, d.public_id, d.company_id, d.environment, d.kind, d.serial, d.profile, d.base_url, d.lane_id, d.status, d.problem,
 d.sealed_key, d.control_unit_id, d.machine_code, b.code AS branch_code, b.name AS branch_name, b.address, b.city,
 b.top_message, b.bottom_message, c.pin, c.name AS company_name, c.status AS company_status,
-c.public_id AS company_public_id, k.wrapped AS data_key
+c.public_id AS company_public_id, k.wrapped AS data_key, COALESCE(sp.allow_negative_stock, true) AS negative_stock
 """
 _TABLES = """
 devices_device d JOIN tenants_branch b ON b.id = d.branch_id JOIN tenants_company c ON c.id = d.company_id
 LEFT JOIN tenants_datakey k ON k.company_id = d.company_id
+LEFT JOIN stock_policy sp ON sp.company_id = d.company_id AND sp.environment = d.environment
 """
 # A retired device's documents are carried by the one of its kind that signs for the branch now, if there is one
 _SPEAKS = f"""

@@ -291,7 +291,7 @@ async def save_purchase(run: Run) -> None:
         run.note("No listed invoice could be confirmed; a purchase was declared by hand.")
     else:
         run.note(f"Invoice {document.supplier_invoice_number} of {document.supplier_name} confirmed.")
-    body = purchases.purchase_body(run.client, document, run.credentials)
+    body = purchases.purchase_body(run.client.profile, document, run.credentials)
 
     async def send(number: int) -> Exchange:
         return await purchases.save_purchase(run.client, run.credentials, purchases.with_number(body, number), number)

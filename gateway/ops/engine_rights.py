@@ -12,7 +12,8 @@ from gateway.lanes import postgres
 from gateway.lanes.store import Statement
 
 _VERB = re.compile(
-    r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+([a-z_]+)|\bON CONFLICT\b[^;]*?\bDO (UPDATE)\b", re.IGNORECASE
+    r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+([a-z_]+)|\bON CONFLICT\b(?:(?!\bDO NOTHING\b)[^;])*?\bDO (UPDATE)\b",
+    re.IGNORECASE,
 )
 _ORDER = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _MODULES = (wiring, hot, health)  # importing these has imported every statement

@@ -10,6 +10,7 @@ from gateway.lanes.queries import Standing, Story
 from gateway.lib.clock import NAIROBI
 from gateway.sales.doubts import Doubt, find_doubt
 from gateway.sales.models import Invoice
+from gateway.stock.doubts import find_stock_doubt
 
 _WORDS = {
     "working": "working",
@@ -102,6 +103,8 @@ def state(one: Standing) -> str:
 
 def what_to_do(lane: Lane) -> str:
     """What a person can do about a held lane."""
+    if lane.series == Lane.Series.STOCK:
+        return _about_stock(lane)
     try:
         doubt = find_doubt(lane)
         can_ask = doubt.can_be_looked_up()
@@ -115,6 +118,17 @@ def what_to_do(lane: Lane) -> str:
     return (
         f"Look for {named(doubt)} in the control unit's own list. There: `lanes resolve {lane} --signed FILE`. Not "
         "there: `--resend` sends it once more under its number, `--give-back` refuses it."
+    )
+
+
+def _about_stock(lane: Lane) -> str:
+    try:
+        doubt = find_stock_doubt(lane)
+    except NotPossible as nothing:
+        return str(nothing)
+    return (
+        f"Look on KRA's portal for stock movement number {doubt.job.number}. There: `lanes resolve {lane} --recorded`. "
+        "Not there: `--resend` sends it once more under its number, `--give-back` refuses it."
     )
 
 

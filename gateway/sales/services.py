@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db import close_old_connections
@@ -118,6 +119,8 @@ class Till:
         if wrongs or more:
             named = {wrong.field for wrong in wrongs}
             raise Invalid(wrongs + [wrong for wrong in more if wrong.field not in named])
+        if seat.profile.stock_first or not seat.row["negative_stock"]:
+            await self._must_be_in_stock(sale, seat)
         client, credentials = self.desk.client(seat), self.desk.identity(seat)
         try:
             row = invoice_row(
@@ -126,6 +129,23 @@ class Till:
         except ValueError as error:
             raise Invalid([Wrong("lines", "not_sendable", f"KRA cannot take this: {error}.")]) from error
         return row, seat
+
+    async def _must_be_in_stock(self, sale: SaleIn, seat: Seat) -> None:
+        """Raises Invalid for lines of more than the branch has, where it keeps the item in stock."""
+        codes = sorted({line.item_code for line in sale.lines})
+        rows = await self.engine.store.read(statements.HELD, {"lane_id": seat.row["lane_id"], "codes": codes})
+        left = {row["code"]: Decimal(row["quantity"] - row["promised"]).scaleb(-3) for row in rows}
+        wrongs: list[Wrong] = []
+        for index, line in enumerate(sale.lines):
+            if line.item_code not in left:
+                continue
+            if left[line.item_code] < line.quantity:
+                has = format(max(left[line.item_code], Decimal(0)).normalize(), "f")
+                message = f"The branch has {has} of {line.item_code} left. Book what came in first."
+                wrongs.append(Wrong(f"lines[{index}].quantity", "insufficient_stock", message))
+            left[line.item_code] -= line.quantity
+        if wrongs:
+            raise Invalid(wrongs)
 
     async def _find_seat(self, sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
         seats = await self.desk.of_company(caller.company_id, caller.environment)

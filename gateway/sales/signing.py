@@ -50,6 +50,7 @@ MOST_FOREIGN = 500  # numbers looked up in one turn when KRA is ahead of us
 TAG_MARK = "rvp:"  # every mark of ours begins so
 # Said of an address that is wrong or being redeployed, not of an invoice: refusing a whole backlog for it helps nobody
 ABOUT_THE_ADDRESS = frozenset({"http_404", "http_405", "http_415", "route_fault"})
+STOCK_SECONDS = 0.5  # between two looks whether the goods of a sale have been reported
 LOOKUP_LIMIT = "990"  # KRA was asked too often
 LOOKUP_LIMIT_SECONDS = 60.0
 
@@ -163,9 +164,30 @@ class Signing:
                 ended = await self._look_up(case)
                 if ended is not None:
                     return ended
+            elif case.client.profile.stock_first and (waits := await self._waits_for_stock(case)) is not None:
+                return waits
             return await self._send(case)
         except HostDown as down:
             return _behind_breaker(case, down)
+
+    async def _waits_for_stock(self, case: Case) -> Settlement | None:
+        """KRA sells goods only out of stock that it was told of: what is on its way there goes first."""
+        stock_lane_id = case.turn.started.document["stock_lane_id"]
+        if stock_lane_id is None:
+            return None
+        rows = await self._read(statements.NOT_YET_AT_KRA, {"id": case.id, "stock_lane_id": stock_lane_id})
+        if not rows:
+            return None
+        codes = ", ".join(row["code"] for row in rows)
+        reason = f"KRA must be told of the stock of {codes} first; that is on its way."[:200]
+        requeue = {"id": case.id, "problem": _problem("stock_first", reason, None)}
+        return Settlement(
+            state="queued",
+            rest_seconds=STOCK_SECONDS,
+            rest_reason=reason,
+            error=reason,
+            effects=[*case.effects, Effect(statements.REQUEUE, requeue)],
+        )
 
     async def _adopted(self, case: Case) -> Settlement | None:
         """An invoice that KRA holds already and we had lost (a restored backup): its receipt, and it is never sent.

@@ -76,8 +76,9 @@ WITH source AS ({source}), made AS (
         issued = stock_balance.issued + excluded.issued, quantity = stock_balance.quantity + excluded.quantity
     RETURNING id, lane_id, item_id
 ), entered AS (
-    INSERT INTO stock_entry (movement_id, balance_id, position, change)
-    SELECT moved.movement_id, balances.id, moved.place, moved.change FROM moved JOIN balances USING (lane_id, item_id)
+    INSERT INTO stock_entry (company_id, movement_id, balance_id, position, change)
+    SELECT moved.company_id, moved.movement_id, balances.id, moved.place, moved.change
+    FROM moved JOIN balances USING (lane_id, item_id)
 ), queued AS (
     INSERT INTO lanes_job (lane_id, kind, document_id, state, turn, waits_for_id, last_error, created_at)
     SELECT made.lane_id, 'stock', made.id, 'queued', 0,
@@ -140,8 +141,8 @@ ON CONFLICT (lane_id, item_id) DO UPDATE SET
     issued = issued + excluded.issued, quantity = quantity + excluded.quantity
 """,
     f"""
-INSERT INTO stock_entry (movement_id, balance_id, position, change)
-SELECT moved.movement_id, b.id, moved.place, moved.change
+INSERT INTO stock_entry (company_id, movement_id, balance_id, position, change)
+SELECT moved.company_id, moved.movement_id, b.id, moved.place, moved.change
 FROM ({_MOVED}) moved JOIN stock_balance b ON b.lane_id = moved.lane_id AND b.item_id = moved.item_id
 """,
     f"""

@@ -117,6 +117,8 @@ class Movement(models.Model):
 class Entry(models.Model):
     """One line of the ledger: by how much a movement changed a balance. The database refuses to change or remove it."""
 
+    # For row-level security: written in one statement with its movement, an entry cannot be judged by that
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+", null=True)
     movement = models.ForeignKey(Movement, models.PROTECT, related_name="entries")
     balance = models.ForeignKey(Balance, models.PROTECT, related_name="entries")
     position = models.PositiveSmallIntegerField()

@@ -94,7 +94,7 @@ def move_stock(
     asked |= {"pin": counterparty_pin, "name": counterparty_name, "on": occurred_on.isoformat()}
     cause, fingerprint = f"own:{reference}", _fingerprint(asked)
     with transaction.atomic():
-        place = _place(company, environment, branch, "branch")
+        place = place_of(company, environment, branch, "branch")
         if known := _known(company, environment, cause, fingerprint):
             return Booked(known, replayed=True)
         lines = _lines(company, environment, goods, place.profile)
@@ -130,7 +130,7 @@ def transfer_stock(
     out_cause, in_cause = f"own:{reference}", f"own:{reference}:in"
     with transaction.atomic():
         places = {
-            code: _place(company, environment, code, field)
+            code: place_of(company, environment, code, field)
             for code, field in sorted([(from_branch, "from_branch"), (to_branch, "to_branch")])
         }
         if known := _known(company, environment, out_cause, fingerprint):
@@ -176,7 +176,7 @@ def produce(
     fingerprint = _fingerprint(asked | {"on": occurred_on.isoformat()})
     out_cause, in_cause = f"own:{reference}", f"own:{reference}:in"
     with transaction.atomic():
-        place = _place(company, environment, branch, "branch")
+        place = place_of(company, environment, branch, "branch")
         if known := _known(company, environment, out_cause, fingerprint):
             return Booked(known, True), Booked(_movement(company, environment, in_cause), True)
         recipe = list(
@@ -228,9 +228,9 @@ def set_policy(*, company: Company, environment: str, allow_negative_stock: bool
     return policy
 
 
-def allows_negative(company: Company, environment: str) -> bool:
+def allows_negative(company_id: int, environment: str) -> bool:
     """Whether a company may sell and move more than it has; yes unless it says no."""
-    kept = Policy.objects.filter(company=company, environment=environment).values_list(
+    kept = Policy.objects.filter(company=company_id, environment=environment).values_list(
         "allow_negative_stock", flat=True
     )
     return next(iter(kept), True)
@@ -241,7 +241,7 @@ def goods_lines(company: Company, environment: str, goods: Sequence[Goods], bran
     return _lines(company, environment, goods, _device_in(company, environment, branch, "branch")[1])
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """A branch's stock, its lane locked."""
 
     company: Company
@@ -262,11 +262,12 @@ def _device_in(company: Company, environment: str, branch: str, field: str) -> t
     return device, profile_for(device)
 
 
-def _place(company: Company, environment: str, branch: str, field: str) -> _Place:
+def place_of(company: Company, environment: str, branch: str, field: str) -> Place:
+    """A branch's stock, locked until the transaction ends. Raises StockRefused that names the field."""
     _, profile = _device_in(company, environment, branch, field)
     lane = lane_for(company, environment=environment, branch=branch, series=Lane.Series.STOCK)
     lane = Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
-    return _Place(company, environment, lane, profile)
+    return Place(company, environment, lane, profile)
 
 
 def _movement(company: Company, environment: str, cause: str) -> Movement:
@@ -344,9 +345,9 @@ def _must_be_new(lane: Lane, goods: Sequence[Goods]) -> None:
         raise StockRefused(wrongs)
 
 
-def _must_be_there(place: _Place, goods: Sequence[Goods], lines: Sequence[dict[str, Any]]) -> None:
+def _must_be_there(place: Place, goods: Sequence[Goods], lines: Sequence[dict[str, Any]]) -> None:
     """Refuse to move more than there is, where the company or its KRA wants it so."""
-    if not place.profile.stock_first and allows_negative(place.company, place.environment):
+    if not place.profile.stock_first and allows_negative(place.company.pk, place.environment):
         return
     codes = {one.item_code for one in goods}
     held: dict[str, Decimal] = dict(
@@ -364,7 +365,7 @@ def _must_be_there(place: _Place, goods: Sequence[Goods], lines: Sequence[dict[s
 
 
 def _book(
-    place: _Place, cause: str, reason: StockReason, occurred_on: date, lines: list[dict[str, Any]], **more: Any
+    place: Place, cause: str, reason: StockReason, occurred_on: date, lines: list[dict[str, Any]], **more: Any
 ) -> Movement:
     row = booking_row(
         cause=cause,
@@ -379,6 +380,14 @@ def _book(
     run(BOOK, row)
     wake_stock(place.lane.pk)
     return _movement(place.company, place.environment, cause)
+
+
+def book_lines(
+    place: Place, cause: str, reason: StockReason, occurred_on: date, goods: Sequence[Goods], **more: Any
+) -> Movement:
+    """Book goods under a cause that is new. Raises StockRefused."""
+    lines = _lines(place.company, place.environment, goods, place.profile)
+    return _book(place, cause, reason, occurred_on, lines, **more)
 
 
 def wake_stock(lane_id: int) -> None:

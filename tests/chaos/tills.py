@@ -190,6 +190,10 @@ class Company:
                 return document
             time.sleep(0.05)
 
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int | None, Any]:
+        """One call at the first door that is no sale."""
+        return self._caller().call(self.plant.doors[0], method, path, body, **self.headers)
+
     @property
     def headers(self) -> dict[str, str]:
         """What goes with every call of this company."""

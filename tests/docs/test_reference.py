@@ -42,6 +42,7 @@ FILES_WITH_CODES = [
         "gateway/kra/tax.py",
     ),
     *("gateway/sales/intake.py", "gateway/sales/services.py"),
+    *("gateway/stock/services.py", "gateway/stock/recipes.py", "gateway/purchases/services.py"),
 ]
 
 

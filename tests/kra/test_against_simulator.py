@@ -120,7 +120,7 @@ async def travel(kra: Simulator, way: str, client: Client, pin: str) -> Journey:
 
     listed = await made.step("purchase_sales_list", lambda: purchases.list_supplier_sales(client, who))
     document = purchase(shop, listed[0])
-    body = purchases.with_number(purchases.purchase_body(client, document, who), 1)
+    body = purchases.with_number(purchases.purchase_body(client.profile, document, who), 1)
     await made.step("purchase_save", lambda: purchases.save_purchase(client, who, body, 1))
     made.brought["purchases after"] = (await purchases.list_supplier_sales(client, who))[0]
     made.requests = kra.requests(pin=pin)

@@ -239,7 +239,7 @@ def test_drift_of_purchases_is_read_in_the_other_wording(simulator: Simulator, w
     async def play(shop: Shop) -> Any:
         await shop.register("Sugar")
         listed, _, _ = await purchases.list_supplier_sales(shop.client, shop.credentials)
-        body = purchases.purchase_body(shop.client, purchase(shop, listed[0]), shop.credentials)
+        body = purchases.purchase_body(shop.client.profile, purchase(shop, listed[0]), shop.credentials)
         with pytest.raises(Drift) as raised:
             await purchases.save_purchase(shop.client, shop.credentials, purchases.with_number(body, 5), 5)
         return raised.value.expected, raised.value.rule

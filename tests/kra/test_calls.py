@@ -108,7 +108,7 @@ async def move(client, credentials):
 
 
 async def buy(client, credentials):
-    body = purchases.with_number(purchases.purchase_body(client, PURCHASE, credentials), 1)
+    body = purchases.with_number(purchases.purchase_body(client.profile, PURCHASE, credentials), 1)
     return await purchases.save_purchase(client, credentials, body, 1)
 
 
@@ -301,4 +301,4 @@ def test_documents_without_lines_are_refused():
             rates=DEFAULT_RATES,
             registration=Registration.MANUAL,
         )
-        purchases.purchase_body(client, empty, SHOP)
+        purchases.purchase_body(client.profile, empty, SHOP)

@@ -93,7 +93,7 @@ async def save_balance(scene: Scene) -> None:
 async def save_purchase(scene: Scene) -> None:
     shop, number = scene.shop, scene.next("purchase")
     document = structs.replace(purchase(shop, scene.supplier), supplier_invoice_number=next(scene.numbers))
-    body = purchases.with_number(purchases.purchase_body(shop.client, document, shop.credentials), number)
+    body = purchases.with_number(purchases.purchase_body(shop.client.profile, document, shop.credentials), number)
     await purchases.save_purchase(shop.client, shop.credentials, body, number)
 
 

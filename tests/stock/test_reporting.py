@@ -10,6 +10,7 @@ import pytest
 from gateway.kra.codes import StockReason
 from gateway.lanes.models import Job
 from gateway.sales.models import Invoice
+from gateway.stock.doubts import find_stock_doubt, give_back, note_recorded, send_again
 from gateway.stock.models import Balance, Movement
 from tests.lanes.bench import fresh_database, pointed_at
 from tests.lanes.shops import Counter, Street, street
@@ -128,6 +129,24 @@ def test_a_kra_that_compares_nothing_holds_the_stock_for_a_person_and_sales_go_o
     assert "stock" in lane_of(counter).hold_reason
     assert Movement.objects.get(lane=lane_of(counter), cause="own:BROKEN-1").status == "unknown"
     assert sell(shops, counter, "POS-1").status == "signed"
+
+
+@pytest.mark.parametrize(
+    ("decide", "lost", "left"),
+    [(note_recorded, "answer_lost", 96), (send_again, "request_lost", 96), (give_back, "request_lost", 100)],
+)
+def test_a_person_who_looked_at_kras_portal_lets_the_stock_go_on(
+    shops: Street, counter: Counter, decide: Any, lost: str, left: int
+) -> None:
+    open_stock(shops, counter, 100)
+    shops.simulator.call("POST", "/_sim/settings", {"strict": False})
+    shops.fault(counter, "stock_io_save", lost)
+    move(shops, counter, StockReason.DISCARDED_OUT, 4, "BROKEN-1")
+    assert shops.work_until(lambda: lane_of(counter).hold_reason != "", seconds=10)
+    shops.do(lambda: decide(find_stock_doubt(lane_of(counter)), actor="operator:wanjiru"))
+    reported(shops, counter)
+    assert at_kra(shops, counter) == balance(counter).kra_quantity == Decimal(left)
+    assert lane_of(counter).next_number == (2 if decide is give_back else 3)
 
 
 def test_a_movement_that_kra_refuses_is_told_and_the_next_goes_on(shops: Street, counter: Counter) -> None:

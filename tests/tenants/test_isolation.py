@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,22 @@ class TestOnPostgres:
         theirs = other.call("GET", "/api/invoices/").body["invoices"][0]["id"]
         assert mine.call("GET", f"/api/integration/transactions/{theirs}/status/").status == 404
         assert "Traceback" not in running.log.read_text(encoding="utf-8")
+
+    def test_stock_follows_a_sale_with_the_roles_in_force(self, street: tuple[Gateway, Shop, Shop]) -> None:
+        _, mine, other = street
+        lines = [{"item_code": "SUGAR", "quantity": 10, "unit_price": "116.00"}]
+        opening = {"reference": "OPEN-1", "branch": "00", "lines": lines}
+        assert mine.call("POST", "/api/stock/opening/", opening).status == 201
+        sold = mine.sell("POS-STOCK")
+        assert sold.status == 201, sold
+        give_up = time.monotonic() + 30
+        while True:
+            rows = mine.call("GET", "/api/stock/balances/").body["balances"]
+            if [(row["quantity"], row["at_kra"]) for row in rows] == [("8", "8")]:
+                break
+            assert time.monotonic() < give_up, rows
+            time.sleep(0.2)
+        assert other.call("GET", "/api/stock/balances/").body["balances"] == []
 
     def test_the_web_sees_nothing_without_a_company(self, secured: Secured, street: Any) -> None:
         with secured.speaking("web") as connection:
@@ -219,7 +236,7 @@ def rows_of(connection: psycopg.Connection[dict[str, Any]], table: str) -> int:
 
 
 _VALUES = {
-    **dict.fromkeys(("company_id", "device_id", "lane_id", "id", "limit", "most"), 1),
+    **dict.fromkeys(("company_id", "device_id", "lane_id", "stock_lane_id", "id", "limit", "most"), 1),
     **dict.fromkeys(("public_id", "token"), "6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
     **dict.fromkeys(("environment", "reference", "digest", "name"), "sandbox"),
     **{name: ["x"] for name in ("tags", "codes")},

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.kra.client import Client, reading
 from gateway.kra.documents import Credentials, Exchange
+from gateway.kra.profiles import Profile
 from gateway.kra.stock_documents import ImportDecision, ImportedItem, PurchaseDocument, SupplierSale
 from gateway.kra.wire import purchases
 from gateway.kra.wire.sales import with_number
@@ -22,9 +23,9 @@ __all__ = [
 ]
 
 
-def purchase_body(client: Client, document: PurchaseDocument, credentials: Credentials) -> bytes:
+def purchase_body(profile: Profile, document: PurchaseDocument, credentials: Credentials) -> bytes:
     """The body of a purchase, all but its number: the same bytes for the same document. ValueError if it cannot be."""
-    return purchases.purchase_body(document, credentials, client.profile)
+    return purchases.purchase_body(document, credentials, profile)
 
 
 async def save_purchase(client: Client, credentials: Credentials, body: bytes, number: int) -> Exchange:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.plant import Foundry
-from tests.chaos.scenarios import clocks, crashes, outages, storage, tills
+from tests.chaos.scenarios import clocks, crashes, outages, stock, storage, tills
 from tests.chaos.seeds import Result
 
 SCENARIOS: dict[str, Callable[[Foundry, Result, Path], None]] = {
@@ -22,6 +22,8 @@ SCENARIOS: dict[str, Callable[[Foundry, Result, Path], None]] = {
     "outage": outages.thirty_sales_in_an_outage,
     "outage of one branch": outages.thirty_sales_of_the_only_branch,
     "outage of a day": outages.a_day_without_kra,
+    "stock killed at every step": stock.killed_at_every_step_of_stock,
+    "stock under lost answers": stock.stock_under_lost_answers,
     "restored backup": storage.restored_backup,
     "restored backup, a twin first": storage.restored_backup_and_a_twin,
     "disk full": storage.disk_full,

@@ -16,6 +16,9 @@ from gateway.lanes.queries import LaneUnknown, find_lane, is_alive, lane_story, 
 from gateway.ops import lanes_report
 from gateway.sales.doubts import SignedByHand, find_doubt, give_back, read_signed, send_again, sign_by_hand
 from gateway.sales.models import Invoice
+from gateway.stock.doubts import find_stock_doubt, note_recorded
+from gateway.stock.doubts import give_back as give_stock_back
+from gateway.stock.doubts import send_again as send_stock_again
 
 _BY_WIDTH = 80
 
@@ -38,6 +41,7 @@ class Command(BaseCommand):
         how.add_argument("--signed", metavar="FILE", type=Path, help="KRA has it: the receipt, as JSON")
         how.add_argument("--resend", action="store_true", help="send the same bytes again under the same number")
         how.add_argument("--give-back", action="store_true", help="KRA does not have it: refuse it, free its number")
+        how.add_argument("--recorded", action="store_true", help="stock only: KRA has the movement")
         resolved.add_argument("--yes", action="store_true", help="do not ask")
         for parser_of_action in (held, released, resolved):
             parser_of_action.add_argument("--by", metavar="NAME", help="who you are, for the journal; else the OS user")
@@ -85,11 +89,19 @@ class Command(BaseCommand):
         signed: Path | None,
         resend: bool,
         give_back: bool,
+        recorded: bool,
         yes: bool,
         by: str | None,
         **options: Any,
     ) -> None:
         actor, found = _actor(by), find_lane(lane)
+        if found.series == Lane.Series.STOCK:
+            if signed is not None:
+                raise CommandError("A movement of stock has no receipt: say --recorded, --resend or --give-back.")
+            self._resolve_stock(found, "recorded" if recorded else "resend" if resend else "give_back", actor, yes)
+            return
+        if recorded:
+            raise CommandError("--recorded is for lanes of stock.")
         if signed is not None:
             invoice = self._sign(found, _read(signed), actor, yes)
         elif resend:
@@ -99,6 +111,23 @@ class Command(BaseCommand):
         found.refresh_from_db()
         self.stdout.write(
             f"{invoice.reference} is {invoice.status}. The lane {found} goes on, with number {found.next_number} next."
+        )
+
+    def _resolve_stock(self, lane: Lane, how: str, actor: str, yes: bool) -> None:
+        doubt = find_stock_doubt(lane)
+        said = {"recorded": "KRA has", "resend": "KRA does not have", "give_back": "KRA does not have"}[how]
+        then = {
+            "recorded": "It counts there, and the balance is told next.",
+            "resend": "It is sent once more, under the same number. If KRA has it after all, it counts twice.",
+            "give_back": "It is refused, and shows in the drift report.",
+        }[how]
+        self._ask(f"You state that {said} the stock movement number {doubt.job.number}. {then}", yes)
+        movement = {"recorded": note_recorded, "resend": send_stock_again, "give_back": give_stock_back}[how](
+            doubt, actor=actor
+        )
+        lane.refresh_from_db()
+        self.stdout.write(
+            f"The movement is {movement.status}. The lane {lane} goes on, with number {lane.next_number} next."
         )
 
     def _sign(self, lane: Lane, receipt: SignedByHand, actor: str, yes: bool) -> Invoice:

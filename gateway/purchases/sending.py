@@ -1,0 +1,298 @@
+"""Carry decisions about purchases and imports to KRA, in one lane of the head office.
+
+A purchase has a number of its own. A confirmed one leaves KRA's list of suppliers' invoices: that, and nothing else,
+settles a lost answer. A decision about an import may be sent again at will. The stock comes in with the confirmation.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.devices.desk import Desk, Seat
+from gateway.devices.hosts import Host, HostDown
+from gateway.kra.calls import purchases as calls
+from gateway.kra.client import Client
+from gateway.kra.codes import ImportStatus
+from gateway.kra.documents import Credentials, Exchange
+from gateway.kra.errors import Busy, DeviceTrouble, Drift, Duplicate, KraError, NoAnswer, NotSent, plain
+from gateway.kra.stock_documents import ImportDecision
+from gateway.lanes.attempts import attempt_effect
+from gateway.lanes.engine import Turn
+from gateway.lanes.store import Effect, Settlement
+from gateway.lanes.telling import TELL_HELD
+from gateway.lib.clock import utc_now
+from gateway.lib.crypto import SealBroken
+from gateway.lib.killpoint import reached
+from gateway.purchases import statements
+from gateway.stock.booking import BOOK
+
+T = TypeVar("T")
+HEAD_OFFICE = "00"
+NO_DEVICE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Case:
+    """One turn of one decision."""
+
+    turn: Turn
+    seat: Seat
+    client: Client
+    credentials: Credentials
+    host: Host
+    unanswered_at: datetime | None
+    effects: list[Effect] = field(default_factory=list)
+
+    @property
+    def row(self) -> Any:
+        return self.turn.started.document
+
+    @property
+    def number(self) -> int:
+        assert self.turn.started.number is not None
+        return self.turn.started.number
+
+    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await self.host.call(self.seat.row["id"], work)
+
+    def note(self, exchange: Exchange | None) -> None:
+        if exchange is not None:
+            self.effects.append(attempt_effect(self.turn.started, exchange))
+
+
+class Sending:
+    """The handler of purchases and of imports, which differ in how they are carried."""
+
+    def __init__(self, desk: Desk, *, late_seconds: float | None = None) -> None:
+        self._desk = desk
+        self._late_seconds = late_seconds  # None: as the connection profile says
+
+    async def purchase(self, turn: Turn) -> Settlement:
+        """Carry one purchase to KRA."""
+        return await self._with_seat(turn, self._purchase)
+
+    async def imported(self, turn: Turn) -> Settlement:
+        """Carry the decision about one imported line to KRA."""
+        return await self._with_seat(turn, self._import)
+
+    async def _with_seat(self, turn: Turn, carry: Callable[[Case], Awaitable[Settlement]]) -> Settlement:
+        row = turn.started.document
+        if not row or row["status"] not in ("accepted", "unknown"):
+            return Settlement(state="closed", error="it is not to be sent any more")
+        seats = await self._desk.of_company(row["company_id"], row["environment"])
+        seat = next((one for one in seats if one.is_active and one.row["branch_code"] == HEAD_OFFICE), None)
+        if seat is None:
+            return Settlement(
+                state="started" if turn.started.in_doubt else "queued",
+                rest_seconds=NO_DEVICE_SECONDS,
+                rest_reason="The head office has no active device; purchases are sent when it has.",
+            )
+        case = Case(
+            turn=turn,
+            seat=seat,
+            client=self._desk.client(seat),
+            credentials=self._desk.identity(seat),
+            host=self._desk.host(seat),
+            unanswered_at=_moment(row["unanswered_at"]),
+        )
+        case.host.goes_on(turn.started.lane_id)
+        try:
+            case.credentials = self._desk.credentials(seat)
+            settlement = await carry(case)
+        except SealBroken as error:
+            return _hold(case, f"The key of device {seat.row['serial']} cannot be opened: {error}.")
+        except HostDown as down:
+            settlement = _wait(case, "KRA does not answer anybody at the moment.", rest_seconds=down.seconds)
+        if settlement.failed:
+            lane_id = turn.started.lane_id
+            case.host.rests(lane_id, lambda seconds: turn.engine.end_rest(lane_id, after_seconds=seconds))
+        return settlement
+
+    # --- purchases
+
+    async def _purchase(self, case: Case) -> Settlement:
+        if case.turn.started.in_doubt:
+            case.unanswered_at = case.unanswered_at or utc_now()
+            listed = await self._is_listed(case)
+            if isinstance(listed, Settlement):
+                return listed
+            if not listed:
+                return _confirmed(case, case.number)
+            if not self._is_late(case):
+                return _doubt(case, None)
+            case.unanswered_at = None
+        body = calls.with_number(case.row["body"].encode(), case.number)
+        case.turn.check_lease()
+        reached("before purchase")
+        try:
+            exchange = await case.call(lambda: calls.save_purchase(case.client, case.credentials, body, case.number))
+        except KraError as error:
+            case.note(error.exchange)
+            return await self._not_confirmed(case, error)
+        reached("after purchase")
+        case.note(exchange)
+        return _confirmed(case, case.number)
+
+    async def _not_confirmed(self, case: Case, error: KraError) -> Settlement:
+        match error:
+            case NotSent() | Busy():
+                return _wait(case, plain(error), error=error)
+            case NoAnswer():
+                case.unanswered_at = utc_now()
+                return _doubt(case, error)
+            case DeviceTrouble():
+                return _hold(case, plain(error), error)
+            case Drift() if error.expected is not None and error.expected < case.number:
+                return _hold(
+                    case,
+                    f"KRA expects purchase {error.expected} next, we are at {case.number}: KRA has lost some. "
+                    "We never step back by ourselves; compare the numbers with KRA.",
+                    error,
+                )
+            case Drift() | Duplicate():
+                case.unanswered_at = utc_now()
+                listed = await self._is_listed(case)
+                if isinstance(listed, Settlement):
+                    return listed
+                if not listed:
+                    return _confirmed(case, case.number)
+                last = error.expected - 1 if isinstance(error, Drift) and error.expected else case.number
+                detail = f"KRA holds purchases up to {last} that are not ours; this one takes the next number."
+                requeue = _requeue(case, {"code": "sequence_drift", "detail": detail, "fields": []})
+                return Settlement(state="queued", used=last, error=detail, effects=[*case.effects, requeue])
+        return _refused(case, error)
+
+    async def _is_listed(self, case: Case) -> "bool | Settlement":
+        """Whether KRA still lists the supplier's invoice as not confirmed; a Settlement when it cannot say now."""
+        try:
+            rows, _, exchange = await case.call(lambda: calls.list_supplier_sales(case.client, case.credentials))
+        except KraError as error:
+            case.note(error.exchange)
+            return _hold(case, plain(error), error) if isinstance(error, DeviceTrouble) else _doubt(case, error)
+        case.note(exchange)
+        wanted = (case.row["supplier_pin"], case.row["supplier_branch"], case.row["invoice_number"])
+        return any(
+            (row.supplier_pin, row.supplier_branch or HEAD_OFFICE, row.supplier_invoice_number) == wanted
+            for row in rows
+        )
+
+    def _is_late(self, case: Case) -> bool:
+        """Whether no earlier message can land any more."""
+        late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
+        return case.unanswered_at is None or utc_now() - case.unanswered_at >= timedelta(seconds=late)
+
+    # --- imports
+
+    async def _import(self, case: Case) -> Settlement:
+        decided = _json(case.row["decision"])
+        decision = ImportDecision(
+            task_code=case.row["task_code"],
+            declaration_date=case.row["declaration_date"],
+            line_number=case.row["line_number"],
+            hs_code=_json(case.row["document"])["hs_code"],
+            item_code=decided["kra_code"],
+            item_class=decided["item_class"],
+            status=ImportStatus.APPROVED if decided["approved"] else ImportStatus.CANCELLED,
+            remark=decided["remark"],
+        )
+        case.turn.check_lease()
+        reached("before import")
+        try:
+            exchange = await case.call(lambda: calls.decide_import(case.client, case.credentials, decision))
+        except KraError as error:
+            case.note(error.exchange)
+            match error:
+                case NotSent() | Busy() | NoAnswer():  # it may be said again
+                    return _wait(case, plain(error), error=error)
+                case DeviceTrouble():
+                    return _hold(case, plain(error), error)
+            return _refused(case, error)
+        reached("after import")
+        case.note(exchange)
+        return _confirmed(case, None, status="confirmed" if decided["approved"] else "rejected")
+
+
+def _confirmed(case: Case, used: int | None, *, status: str = "confirmed") -> Settlement:
+    """KRA has it; the stock comes in with the same commit."""
+    started, booking = case.turn.started, _json(case.row["booking"])
+    row = {"id": started.document_id, "number": used, "status": status}
+    effects = [*case.effects, Effect(statements.CONFIRM[started.kind], row, always=True)]
+    if booking is not None and status == "confirmed":
+        effects.append(Effect(BOOK, booking, always=True, lanes=(booking["beside_lane_id"],)))
+    return Settlement(state="closed", used=used, effects=effects, changes={"status": status})
+
+
+def _refused(case: Case, error: KraError) -> Settlement:
+    started = case.turn.started
+    row = {"id": started.document_id, "problem": _problem("refused_by_kra", plain(error), error)}
+    refuse = Effect(statements.REFUSE[started.kind], row)
+    return Settlement(state="closed", error=str(error)[:300], effects=[*case.effects, refuse])
+
+
+def _doubt(case: Case, error: KraError | None) -> Settlement:
+    """KRA may have it: the number stays, and nothing else is sent."""
+    started = case.turn.started
+    detail = plain(error) if error is not None else "KRA still lists it; an earlier message may still land."
+    row = {
+        "id": started.document_id,
+        "unanswered_at": case.unanswered_at or utc_now(),
+        "problem": _problem("being_looked_up", detail, error),
+    }
+    return Settlement(
+        state="started",
+        failed=True,
+        rest_reason="KRA's answer to a purchase is missing; looking whether it has it",
+        error=str(error or "")[:300],
+        effects=[*case.effects, Effect(statements.DOUBT, row)],
+    )
+
+
+def _wait(case: Case, reason: str, *, error: KraError | None = None, rest_seconds: float | None = None) -> Settlement:
+    if case.unanswered_at is not None:
+        return _doubt(case, error)
+    if isinstance(error, Busy) and error.retry_after:
+        rest_seconds = float(error.retry_after)
+    return Settlement(
+        state="queued",
+        failed=True,
+        rest_seconds=rest_seconds,
+        rest_reason=reason,
+        error=str(error or reason)[:300],
+        effects=case.effects,
+    )
+
+
+def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
+    row = case.row
+    told = {"company_id": row["company_id"], "environment": row["environment"], "subject": row["public_id"]}
+    effects = [*case.effects, Effect(TELL_HELD, {**told, "reason": reason})]
+    return Settlement(
+        state="started" if case.unanswered_at is not None else "queued",
+        hold_reason=reason,
+        error=str(error or reason)[:300],
+        effects=effects,
+    )
+
+
+def _requeue(case: Case, problem: dict[str, Any]) -> Effect:
+    return Effect(statements.REQUEUE, {"id": case.turn.started.document_id, "problem": problem})
+
+
+def _problem(code: str, detail: str, error: KraError | None) -> dict[str, Any]:
+    problem: dict[str, Any] = {"code": code, "detail": detail, "fields": []}
+    if error is not None:
+        problem["kra"] = {"code": error.code, "message": error.message}
+    return problem
+
+
+def _json(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+
+
+def _moment(value: Any) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(f"{value}+00:00")
