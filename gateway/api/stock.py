@@ -356,8 +356,11 @@ def production(request: ApiRequest, body: ProductionIn) -> Status[dict[str, Any]
 def put_recipe(request: ApiRequest, code: str, body: RecipeIn) -> dict[str, Any]:
     """Replace the recipe of an item; KRA is told of each component."""
     must(request.auth, Right.MANAGE_STOCK)
+    company = active_company(request.auth)
+    if read_recipe(company.pk, request.auth.environment, code) is None:
+        raise Http404
     recipe = set_recipe(
-        company=active_company(request.auth),
+        company=company,
         environment=request.auth.environment,
         item_code=code,
         parts=[PartIn(part.item_code, part.quantity) for part in body.components],

@@ -239,6 +239,7 @@ def test_a_stranger_sees_and_moves_nothing_of_ours(owner: Caller) -> None:
     assert stranger.get("/api/stock/balances/").json()["balances"] == []
     assert stranger.get("/api/stock/movements/").json()["movements"] == []
     problem(stranger.get("/api/stock/recipes/BREAD/"), 404, "not_found")
+    problem(stranger.put("/api/stock/recipes/BREAD/", RECIPE), 404, "not_found")
     problem(stranger.post(f"/api/stock/movements/{made['id']}/retry/", None), 404, "not_found")
     problem(stranger.post("/api/stock/opening/", OPENING), 422, "invalid")
 
