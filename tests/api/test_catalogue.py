@@ -149,7 +149,7 @@ def test_a_changed_price_is_kept_told_and_sent_to_kra_again(owner: Caller, amani
     assert Job.objects.get().document_id == item.pk
     event = Event.objects.get(name="item.changed")
     assert (event.before, event.after) == ({"price": "160.00"}, {"price": "170.00"})
-    assert event.actor == "key:owner"
+    assert event.actor == f"key:owner:{amani.api_key.prefix}"
 
 
 def test_the_same_again_changes_nothing(owner: Caller, amani: Onboarded) -> None:
