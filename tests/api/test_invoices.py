@@ -3,8 +3,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from gateway.devices.onboarding import Onboarded
 from gateway.devices.services import add_device
@@ -14,6 +12,7 @@ from gateway.tenants.services import add_branch, make_api_key
 from tests.api.caller import Caller
 from tests.api.problems import fields, problem
 from tests.api.rows import make_invoice
+from tests.statements import statements
 from tests.tenants.factories import key_with, make_stranger
 
 pytestmark = pytest.mark.django_db
@@ -192,7 +191,6 @@ def test_waiting_invoices_know_their_place_and_why_they_wait(owner: Caller, aman
 def test_a_page_takes_a_fixed_number_of_statements(owner: Caller, amani: Onboarded) -> None:
     for number in range(30):
         make_invoice(amani.device, f"POS-{number}", status="queued" if number % 2 else "signed")
-    with CaptureQueriesContext(connection) as statements:
+    with statements() as asked:
         assert len(references(owner.get(PATH, {"limit": 30}))) == 30
-    reading = [row["sql"] for row in statements.captured_queries if "set_config" not in row["sql"]]
-    assert len(reading) <= 5, reading
+    assert len(asked) <= 5, asked

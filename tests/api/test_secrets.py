@@ -67,11 +67,14 @@ def test_a_key_is_nowhere_in_the_clear(
 
 
 def test_a_key_that_was_entered_by_hand_is_nowhere_in_the_clear(
-    owner: Caller, caplog: pytest.LogCaptureFixture
+    owner: Caller, kra: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
+    owner.post("/api/device/init/", {})
+    device = Device.objects.select_related("company", "branch").get()
+    secret = credentials_for(device).key
+    Device.objects.update(status="waiting", sealed_key=None, sealed_answers=None)
     caplog.set_level(logging.DEBUG)
-    secret = "PLANTED-SECRET-0123456789"
-    told = {"key": secret, "control_unit": "SIMCU0100000001", "last_number": 0}
+    told = {"key": secret, "control_unit": device.control_unit_id, "last_number": 0}
     wrong = owner.post("/api/device/AMANI-00/key/", {**told, "last_number": -1})
     right = owner.post("/api/device/AMANI-00/key/", told)
     assert (wrong.status_code, right.status_code) == (422, 200)

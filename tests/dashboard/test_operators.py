@@ -7,7 +7,6 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from gateway.audit.models import Event
 from gateway.dashboard.operators.base import site
@@ -17,6 +16,7 @@ from gateway.sales.models import Invoice
 from gateway.tenants.models import ApiKey, Invitation, OperatorRole, User
 from gateway.tenants.services import add_staff
 from tests.api.rows import make_invoice
+from tests.statements import statements
 from tests.tenants.factories import make_active, operator_key_text
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -201,9 +201,9 @@ def test_what_is_on_its_way_is_found_by_its_jobs(boss: Client, amani: Any) -> No
 
 def list_queries(boss: Client, path: str, **query: str) -> list[str]:
     boss.get(path, query)  # the session is noted once
-    with CaptureQueriesContext(connection) as seen:
+    with statements() as asked:
         assert boss.get(path, query).status_code == 200
-    return [entry["sql"] for entry in seen.captured_queries]
+    return asked
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -46,11 +46,12 @@ def run(*options: str) -> tuple[int, str]:
 
 
 def test_when_all_is_well_every_line_says_so_and_the_exit_code_is_0(well: Device) -> None:
+    warned = ["isolation"] if connection.vendor == "postgresql" else []  # the tests have one role for everything
     code, said = run("--verbose")
-    assert code == 0, said
+    assert code == len(warned), said
     names = [line.split()[1] for line in said.splitlines() if not line.startswith(" ")]
     assert names[:4] == ["database", "migrations", "engine", "queue"] and {"broker", "disk", "kra"} < set(names)
-    assert all(line.startswith(("ok ", " ")) for line in said.splitlines())
+    assert [line.split()[1] for line in said.splitlines() if not line.startswith(("ok ", " "))] == warned
 
 
 def test_no_engine_is_a_failure_with_exit_code_2_and_says_what_to_do(well: Device) -> None:
@@ -133,6 +134,7 @@ def test_the_worst_check_decides_the_exit_code() -> None:
     assert [exit_code([ok]), exit_code([ok, warn]), exit_code([warn, fail, ok])] == [0, 1, 2]
 
 
+@pytest.mark.only_on("sqlite")  # on PostgreSQL the tests' one role for everything is a warning from the start
 def test_admins_are_told_once_until_something_changes(well: Device, tmp_path: Path) -> None:
     assert run("--send-alerts")[0] == 0 and not mail.outbox
     Process.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
