@@ -30,7 +30,7 @@ class BranchDetail(Schema):
     bottom_message: str
 
 
-class BranchesOut(Schema):
+class BranchList(Schema):
     """All branches, by code; a company has at most a hundred."""
 
     branches: list[BranchDetail]
@@ -75,7 +75,7 @@ def _managed(caller: Principal | Operator, id: str) -> Company:
 
 @router.get(
     "/companies/{id}/branches/",
-    response=BranchesOut,
+    response=BranchList,
     auth=either_key,
     operation_id="list_branches",
     summary="List branches",

@@ -32,6 +32,8 @@ class House:
     document: str
     item: str
     upload: str = ""
+    invitation: str = ""
+    customer: str = ""
     keys: dict[str, str] = field(default_factory=dict)  # of Amani by role, of the staff by role, and some others
 
     @property
@@ -40,6 +42,7 @@ class House:
         ids = {"company": self.amani.company, "device": self.amani.device}
         ids |= {"document": self.document, "item": self.item, "prefix": self.keys["owner"][:16]}
         ids |= {"upload": self.upload, "row": "AMANI-SECRET-ROW"}
+        ids |= {"invitation": self.invitation, "customer": self.customer, "buyer": "Secret Buyer"}
         return {**ids, "pin": self.amani.pin, "name": AMANI, "reference": REFERENCE, "item code": ITEM}
 
     def ask(self, who: str, method: str, path: str, body: Any = None) -> Answer:
@@ -79,6 +82,11 @@ def open_house(folder: Path, database_url: str, simulator: servers.Simulator) ->
         house = House(gateway, amani, stranger, victim, document.body["id"], item["id"])
         house.keys = {**staff, "reseller": reseller, "stranger": stranger.key, "nobody": "", "wrong": "rvp_sbx_wrong"}
         house.keys["owner"] = amani.key
+        guest = {"email": "secret.guest@amani.example", "role": "viewer"}
+        path = f"/api/companies/{amani.company}/invitations/"
+        house.invitation = house.ask("owner", "POST", path, guest).body["id"]
+        buyer = {"number": "C-9", "pin": "A011111111A", "name": "Secret Buyer"}
+        house.customer = house.ask("owner", "POST", "/api/customers/", buyer).body["id"]
         house.upload = house.ask("owner", "POST", "/api/items/uploads/", FILE).body["id"]
         for role in ROLES[1:]:
             ends = (datetime.now(UTC) + timedelta(days=7)).isoformat()
