@@ -56,12 +56,19 @@ ROWS: dict[str, Row] = {
     "POST /api/integration/transactions/{id}/cancel/": Row(Right.SELL),
     "GET /api/invoices/": Row(READ),
     "GET /api/logs/": _both(Right.READ_JOURNAL),
-    # devices
-    "POST /api/device/init/": Row(Right.MANAGE_DEVICES),
-    "GET /api/device/{device}/status/": Row(READ),
-    "POST /api/device/{device}/key/": Row(Right.MANAGE_DEVICES),
-    "POST /api/device/{device}/replace/": Row(Right.MANAGE_DEVICES),
-    "POST /api/device/{device}/retire/": Row(Right.MANAGE_DEVICES),
+    # devices and environments
+    "POST /api/device/init/": _both(Right.MANAGE_DEVICES),
+    "GET /api/device/{device}/status/": _both(READ),
+    "POST /api/device/{device}/key/": _both(Right.MANAGE_DEVICES),
+    "POST /api/device/{device}/replace/": _both(Right.MANAGE_DEVICES),
+    "POST /api/device/{device}/retire/": _both(Right.MANAGE_DEVICES),
+    "POST /api/companies/{id}/devices/": _both(Right.MANAGE_DEVICES),
+    "GET /api/integration/companies/{id}/devices/": _both(READ),
+    "GET /api/companies/{id}/checklist/": _both(READ),
+    "GET /api/environment/status/": _both(READ),
+    "POST /api/environment/switch/": _both(Right.SWITCH_ENVIRONMENT),
+    "GET /api/environment/kra-endpoints/": _both(READ),
+    "POST /api/environment/test-connectivity/": _both(Right.MANAGE_DEVICES),
     # items
     "POST /api/item/sync/": Row(Right.MANAGE_ITEMS),
     "POST /api/integration/items/sync/": Row(Right.MANAGE_ITEMS),
@@ -159,16 +166,21 @@ def filled(house: House, route: str) -> tuple[str, str]:
     assert "{" not in path, f"say which value stands in {path}"
     asked = [one for one in ROUTES[route].get("parameters", []) if one["in"] == "query"]
     query = [f"{one['name']}=tea" for one in asked if one.get("required")]
+    if path.startswith("/api/environment/"):  # the staff says which company is meant
+        query += [f"company={house.amani.company}" for one in asked if one["name"] == "company"]
     query += ["format=csv" for one in asked if one["name"] == "format"]  # which can be read here
     return method, path + ("?" + "&".join(query) if query else "")
 
 
-def body_of(route: str) -> Any:
+def body_of(house: House, route: str) -> Any:
     """The example body of a route, which is taken as it is."""
     if "requestBody" not in ROUTES[route]:
         return None
     content = ROUTES[route]["requestBody"]["content"]
-    return FILE if "multipart/form-data" in content else content["application/json"]["example"]
+    if "multipart/form-data" in content:
+        return FILE
+    named = {"company": house.amani.company} if "/api/environment/" in route else {}
+    return {**content["application/json"]["example"], **named}
 
 
 def hidden_by(house: House, route: str) -> dict[str, str]:
@@ -188,7 +200,7 @@ def test_every_route_has_a_row_and_no_row_is_without_a_route() -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_who_has_the_right_may_and_nobody_else(house: House, route: str) -> None:
-    row, (method, path), body = ROWS[route], filled(house, route), body_of(route)
+    row, (method, path), body = ROWS[route], filled(house, route), body_of(house, route)
     if row.is_public:
         assert house.ask("nobody", method, path, body).status == 200
         return
@@ -207,7 +219,7 @@ def test_who_has_the_right_may_and_nobody_else(house: House, route: str) -> None
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if not ROWS.get(route, Row()).is_public])
 def test_without_a_good_key_nothing_opens(house: House, route: str) -> None:
-    (method, path), body = filled(house, route), body_of(route)
+    (method, path), body = filled(house, route), body_of(house, route)
     for who, refusal in (("nobody", "key_missing"), ("wrong", "key_unknown")):
         answer = house.ask(who, method, path, body)
         assert (answer.status, code(answer)) == (401, refusal)
@@ -216,16 +228,16 @@ def test_without_a_good_key_nothing_opens(house: House, route: str) -> None:
 
 @pytest.mark.parametrize("route", WITH_IDS)
 def test_a_stranger_gets_404_on_every_id_and_learns_nothing(house: House, route: str) -> None:
-    (method, path), body = filled(house, route), body_of(route)
+    (method, path), body = filled(house, route), body_of(house, route)
     answer = house.ask("stranger", method, path, body)
     refusal = (403, "operator_needed") if ROWS[route].right is None else (404, "not_found")
     assert (answer.status, code(answer)) == refusal
     assert seen_in(answer, house.secrets) == []
 
 
-@pytest.mark.parametrize("route", OF_COMPANIES)
-def test_a_resellers_staff_gets_404_on_a_company_that_is_not_its_own(house: House, route: str) -> None:
-    (method, path), body = filled(house, route), body_of(route)
+@pytest.mark.parametrize("route", WITH_IDS)
+def test_a_resellers_staff_gets_404_on_what_is_not_of_its_companies(house: House, route: str) -> None:
+    (method, path), body = filled(house, route), body_of(house, route)
     answer = house.ask("reseller", method, path, body)
     assert (answer.status, code(answer)) == ((401, "key_unknown") if ROWS[route].staff is None else (404, "not_found"))
     assert seen_in(answer, house.secrets) == []
@@ -240,7 +252,7 @@ def test_a_list_shows_a_stranger_only_what_is_the_strangers(house: House, route:
 
 @pytest.mark.parametrize("route", [route for route in WITH_IDS if route not in OF_COMPANIES])
 def test_a_key_of_the_other_environment_finds_none_of_its_ids(house: House, route: str) -> None:
-    (method, path), body = filled(house, route), body_of(route)
+    (method, path), body = filled(house, route), body_of(house, route)
     answer = house.ask("production", method, path, body)
     assert (answer.status, code(answer)) == (404, "not_found")
 
