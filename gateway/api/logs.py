@@ -1,7 +1,7 @@
 """Who did what, and what was said to KRA."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from ninja import Query, Router, Schema
@@ -12,7 +12,7 @@ from gateway.api.invoices import From, To
 from gateway.api.lists import Cursor, Limit, only_these
 from gateway.api.problems import Problem, field, invalid
 from gateway.api.request import EitherRequest, either_key, must, the_company
-from gateway.api.shapes import EnvironmentName, ItemCode, Serial
+from gateway.api.shapes import EnvironmentName, ItemCode, Serial, ShortName
 from gateway.devices.queries import find_device
 from gateway.reports.logs import Filter, list_logs
 from gateway.tenants.rights import Right
@@ -29,7 +29,7 @@ class LogsIn(Schema):
         None, description="Calls to this API, messages to KRA, or events of the journal; left out: all, by time."
     )
     device: Serial | None = Field(None, description="Id or serial of a device.")
-    code: Annotated[str, Field(max_length=60)] | None = Field(
+    code: ShortName | None = Field(
         None, description="Code of a problem, result code of KRA, or name of an event such as `invoice.refused`."
     )
     severity: Literal["info", "notice", "warning", "critical"] | None = None
