@@ -200,9 +200,9 @@ def test_more_than_there_is_cannot_be_sold_where_kra_compares_stock(shop: Shop) 
     opening = {"reference": "OPEN-1", "branch": "00", "lines": [{"item_code": "SUGAR", "quantity": 2}]}
     ok(shop.call("POST", "/api/stock/opening/", opening))
     until(lambda: all_told(shop))
-    sold = shop.sell(
-        "POS-1", device=shop.device, lines=[{"item_code": "SUGAR", "quantity": "3", "unit_price": "116.00"}]
-    )
+    lines = [{"item_code": "SUGAR", "quantity": "3", "unit_price": "116.00"}]
+    paid = [{"method": "cash", "amount": "348.00"}]
+    sold = shop.sell("POS-1", device=shop.device, lines=lines, payments=paid)
     assert (sold.status, sold.body["fields"][0]["code"]) == (422, "insufficient_stock")
 
 
