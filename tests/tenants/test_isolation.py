@@ -126,7 +126,7 @@ class TestOnPostgres:
             "sales_contact",
         ):
             assert sum(rows[name] for rows in seen.values()) == everything[name], name
-        assert all(rows["sales_invoice"] == 3 and rows["lanes_job"] >= 3 for rows in seen.values())
+        assert all(rows["sales_invoice"] >= 3 and rows["lanes_job"] >= 3 for rows in seen.values())
         with secured.speaking("web", "*") as connection:
             assert {table.name: rows_of(connection, table.name) for table in policies()} == everything
 
