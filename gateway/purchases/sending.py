@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-import msgspec
-
 from gateway.devices.desk import Desk, Seat
 from gateway.devices.hosts import Host, HostDown
 from gateway.kra.calls import purchases as calls
@@ -22,6 +20,7 @@ from gateway.kra.stock_documents import ImportDecision
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import Turn
 from gateway.lanes.store import Effect, Settlement
+from gateway.lanes.stored import json_value, moment_value
 from gateway.lanes.telling import TELL_HELD
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
@@ -96,7 +95,7 @@ class Sending:
             client=self._desk.client(seat),
             credentials=self._desk.identity(seat),
             host=self._desk.host(seat),
-            unanswered_at=_moment(row["unanswered_at"]),
+            unanswered_at=moment_value(row["unanswered_at"]),
         )
         case.host.goes_on(turn.started.lane_id)
         try:
@@ -187,12 +186,12 @@ class Sending:
     # --- imports
 
     async def _import(self, case: Case) -> Settlement:
-        decided = _json(case.row["decision"])
+        decided = json_value(case.row["decision"])
         decision = ImportDecision(
             task_code=case.row["task_code"],
             declaration_date=case.row["declaration_date"],
             line_number=case.row["line_number"],
-            hs_code=_json(case.row["document"])["hs_code"],
+            hs_code=json_value(case.row["document"])["hs_code"],
             item_code=decided["kra_code"],
             item_class=decided["item_class"],
             status=ImportStatus.APPROVED if decided["approved"] else ImportStatus.CANCELLED,
@@ -217,7 +216,7 @@ class Sending:
 
 def _confirmed(case: Case, used: int | None, *, status: str = "confirmed") -> Settlement:
     """KRA has it; the stock comes in with the same commit."""
-    started, booking = case.turn.started, _json(case.row["booking"])
+    started, booking = case.turn.started, json_value(case.row["booking"])
     row = {"id": started.document_id, "number": used, "status": status}
     effects = [*case.effects, Effect(statements.CONFIRM[started.kind], row, always=True)]
     if booking is not None and status == "confirmed":
@@ -286,13 +285,3 @@ def _problem(code: str, detail: str, error: KraError | None) -> dict[str, Any]:
     if error is not None:
         problem["kra"] = {"code": error.code, "message": error.message}
     return problem
-
-
-def _json(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
-
-
-def _moment(value: Any) -> datetime | None:
-    if value is None or isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(f"{value}+00:00")

@@ -37,6 +37,7 @@ from gateway.kra.errors import (
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import LeaseLost, Turn
 from gateway.lanes.store import Effect, Read, Settlement, StoreDown
+from gateway.lanes.stored import json_value, moment_value
 from gateway.lanes.telling import TELL_HELD
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
@@ -126,8 +127,8 @@ class Signing:
             client=self._desk.client(seat),
             credentials=self._desk.identity(seat),
             number=started.number,
-            unanswered_at=_moment(document["unanswered_at"]),
-            problem=_json(document["problem"]) or {},
+            unanswered_at=moment_value(document["unanswered_at"]),
+            problem=json_value(document["problem"]) or {},
             host=self._desk.host(seat),
         )
         case.faults = case.problem.get("faults", 0)
@@ -195,7 +196,7 @@ class Signing:
         Was it perhaps sent again under a new number already, that number is looked up first and kept until no try of it
         can land any more.
         """
-        stored = _json(case.turn.started.document["found"])
+        stored = json_value(case.turn.started.document["found"])
         if stored is None:
             return None
         found = msgspec.convert(stored, FoundInvoice, strict=False)
@@ -418,7 +419,7 @@ def _ender(turn: Turn) -> Callable[[float], None]:
 def _whose(case: Case, found: FoundInvoice) -> str:
     """`ours`, `foreign` or `unclear`. The tag decides; total and lines must agree; without any tag also the time."""
     document = case.turn.started.document
-    lines = msgspec.convert(_json(document["lines"]), list[Line], strict=False)
+    lines = msgspec.convert(json_value(document["lines"]), list[Line], strict=False)
     same = (
         found.total == Decimal(str(document["total"]))
         and found.line_count == len(lines)
@@ -431,7 +432,7 @@ def _whose(case: Case, found: FoundInvoice) -> str:
         return "ours" if same else "unclear"
     if found.tag.startswith(TAG_MARK):
         return "foreign"
-    issued_at = _moment(document["issued_at"])
+    issued_at = moment_value(document["issued_at"])
     close = issued_at is not None and found.confirmed_at == issued_at.replace(microsecond=0)
     return "ours" if same and close else "foreign"
 
@@ -590,14 +591,3 @@ def _problem(code: str, detail: str, error: KraError | None) -> dict[str, Any]:
         if error.field:
             problem["fields"] = [{"field": error.field, "code": error.code, "message": error.message}]
     return problem
-
-
-def _json(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
-
-
-def _moment(value: Any) -> datetime | None:
-    """A time as the databases give it: PostgreSQL an aware datetime, SQLite UTC as text."""
-    if value is None or isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(f"{value}+00:00")

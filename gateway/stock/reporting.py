@@ -34,6 +34,7 @@ from gateway.kra.tax import LineFigures
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import LeaseLost, Turn
 from gateway.lanes.store import Effect, Settlement
+from gateway.lanes.stored import json_value, moment_value
 from gateway.lanes.telling import TELL_HELD
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
@@ -155,13 +156,13 @@ class Reporting:
 
     def _case(self, turn: Turn, seat: Seat) -> Case:
         row = turn.started.document
-        lines = msgspec.convert(_json(row["lines"]), list[Line], strict=False)
+        lines = msgspec.convert(json_value(row["lines"]), list[Line], strict=False)
         sign = 1 if StockReason(row["reason"]).is_in else -1
         changes: dict[int, Decimal] = {}
         for line in lines:
             sent = line.quantity.quantize(Decimal(1).scaleb(-seat.profile.quantity_decimals), ROUND_HALF_UP)
             changes[line.item_id] = changes.get(line.item_id, Decimal(0)) + sign * sent
-        counted = _json(row["kra"]) or {}
+        counted = json_value(row["kra"]) or {}
         return Case(
             turn=turn,
             seat=seat,
@@ -171,7 +172,7 @@ class Reporting:
             lines=lines,
             changes=changes,
             kra={int(item): Decimal(amount) * STEP for item, amount in counted.items()},
-            unanswered_at=_moment(row["unanswered_at"]),
+            unanswered_at=moment_value(row["unanswered_at"]),
         )
 
     # --- the movement
@@ -485,13 +486,3 @@ def _problem(code: str, detail: str, error: KraError | None) -> dict[str, Any]:
     if error is not None:
         problem["kra"] = {"code": error.code, "message": error.message}
     return problem
-
-
-def _json(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
-
-
-def _moment(value: Any) -> datetime | None:
-    if value is None or isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(f"{value}+00:00")
