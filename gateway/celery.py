@@ -6,9 +6,11 @@ Nothing that matters lives in its broker: the tasks (`ops.tasks`) take no argume
 import os
 
 from celery import Celery
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
-os.environ.setdefault("DATABASE_ROLE", "chores")  # where `celery` itself reads the settings
+if not settings.configured:  # `celery` itself reads them; a process that has read them chose its role before
+    os.environ.setdefault("DATABASE_ROLE", "chores")
 
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -153,3 +153,13 @@ def test_wiping_redis_loses_nothing(tmp_path: Path, database_url: str, redis_url
         assert ledger_of(simulator, shop) == [(1, "POS-1"), (2, "POS-2"), (3, "POS-3")]
         assert gateway.call("GET", "/health/").body["broker"] == "ok"
         assert shop.sell("POS-4").status == 201
+
+
+def test_a_process_that_has_its_role_leaves_none_to_those_it_starts() -> None:
+    """A `migrate` started from there would connect as chores, who may not even exist yet."""
+    asked = (
+        "import os; from django.conf import settings; settings.DEBUG; import gateway.celery; "
+        "print(os.environ.get('DATABASE_ROLE'))"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"
