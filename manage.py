@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 # These seal and sign nothing of ours, so they also work on a fresh clone that has no secrets yet
-NEED_NO_SECRETS = {"demo", "help", "openapi", "run_simulator", "sell"}
+NEED_NO_SECRETS = {"demo", "help", "openapi", "sell"}
 # As whom a command connects to PostgreSQL (settings.DATABASE_ROLES); all others are chores
 ROLES = {"migrate": "owner", "secure_database": "owner", "flush": "owner"}
 ROLES |= dict.fromkeys(("serve", "run_engine", "check", "runserver"), "web")
@@ -23,6 +23,11 @@ def needs_secrets(command: str, options: list[str]) -> bool:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["run_simulator"]:
+        from gateway.simulator.__main__ import main
+
+        main(sys.argv[2:])
+        sys.exit()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
     os.environ.setdefault("DATABASE_ROLE", ROLES.get("".join(sys.argv[1:2]), "chores"))
     if len(sys.argv) > 1 and not needs_secrets(sys.argv[1], sys.argv[2:]):

@@ -1,22 +1,24 @@
-"""``python -m gateway.simulator --port N --state FILE``: as ``manage.py run_simulator``, and started sooner."""
+"""``manage.py run_simulator`` without Django, which it does not use and which takes seconds to load."""
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 
 from gateway.simulator import command
 from gateway.simulator.ledger import StateInUse
 
 
-def main() -> None:
-    """Read the command line and serve."""
-    parser = ArgumentParser(prog="python -m gateway.simulator", description="A simulated KRA. It signs nothing real.")
+def main(arguments: Sequence[str]) -> None:
+    """Serve as the command line says, until interrupted."""
+    parser = ArgumentParser(prog="manage.py run_simulator", description="A simulated KRA. It signs nothing real.")
     command.add_arguments(parser)
     try:
-        command.run_with(vars(parser.parse_args()))
+        command.run_with(vars(parser.parse_args(arguments)))
     except (StateInUse, OSError) as error:
         parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
