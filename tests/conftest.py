@@ -5,6 +5,7 @@ runs again what touches the database. What the machine cannot run is listed at t
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -165,6 +166,14 @@ def browser_program() -> str:
         return servers.browser_program()
     except servers.Unavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def pdf_program() -> str:
+    """The path of Poppler's pdftoppm, which draws PDF files."""
+    if found := shutil.which("pdftoppm"):
+        return found
+    pytest.skip("there is no pdftoppm here (Debian's poppler-utils)")
 
 
 @pytest.fixture(scope="session")

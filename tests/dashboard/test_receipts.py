@@ -3,12 +3,11 @@ import uuid
 import pytest
 from django.conf import settings
 
-from gateway.devices.models import Device
-from gateway.lanes.models import Lane
 from gateway.sales.models import Invoice
 from gateway.sales.receipts.token import receipt_token
-from gateway.tenants.models import Branch, Company
 from tests.sales.receipt_rows import RECEIPT_URL, SIGNATURE, make_row, make_waiting_row
+from tests.sales.shelves import make_shop
+from tests.sales.shelves import store as store_invoice
 from tests.statements import statements
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("gateway.dashboard.receipts")]
@@ -16,33 +15,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("gateway.dashboard.receipt
 
 @pytest.fixture
 def shop():
-    """A company with one active device; what an invoice has to belong to."""
-    company = Company.objects.create(pin="P051234567X", name="Amani Stores Ltd")
-    branch = Branch.objects.create(company=company, code="00", name="Head office")
-    lane = Lane.objects.create(
-        company=company, environment="production", pin=company.pin, branch="00", series=Lane.Series.INVOICE
-    )
-    device = Device.objects.create(
-        company=company, branch=branch, environment="production", serial="AMANI-01", profile="p", lane=lane
-    )
-    return {"company": company, "lane": lane, "device": device}
+    return make_shop()
 
 
 def store(shop, row):
     """Keep a row and give the link token of it."""
-    fields = {name: value for name, value in row.items() if name not in {"id", "device_public_id", "public_id"}}
-    figures = row["figures"]
-    invoice = Invoice.objects.create(
-        **shop,
-        **fields,
-        content_hash="v1:00",
-        content={},
-        body="{}",
-        tag="tag",
-        total=figures["total"],
-        total_tax=figures["total_tax"],
-    )
-    return receipt_token(invoice.public_id, settings.SECRET_KEY.encode())
+    return receipt_token(store_invoice(shop, row).public_id, settings.SECRET_KEY.encode())
 
 
 def test_a_link_shows_the_receipt_to_whoever_holds_it(client, shop):

@@ -58,6 +58,18 @@ def screenshot(browser_program: str, page: Path, *, width: int, height: int) -> 
     return picture
 
 
+def draw_pdf(pdf_program: str, content: bytes, folder: Path, *, dots_per_inch: int = 200) -> list[Path]:
+    """The pages of a PDF file as a printer draws them, as PNG files."""
+    (folder / "file.pdf").write_bytes(content)
+    subprocess.run(
+        [pdf_program, "-r", str(dots_per_inch), "-png", str(folder / "file.pdf"), str(folder / "page")],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return sorted(folder.glob("page-*.png"))
+
+
 def read_png(picture: Path) -> str:
     """What the QR code somewhere in a PNG file says."""
     return _read(_grey_rows(picture.read_bytes()), scale=1)

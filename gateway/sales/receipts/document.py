@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from operator import neg, pos
 from typing import Any
 
@@ -20,6 +19,7 @@ from gateway.kra.tax import AmountProfile
 from gateway.lib.clock import NAIROBI
 from gateway.lib.money import ZERO, money, round_money
 from gateway.sales.receipts.identifiers import grouped, text_code
+from gateway.sales.receipts.labels import Label
 from gateway.sales.receipts.stored import UNKNOWN_REASON, is_simulated, legal_number, link_to_kra, moment, parsed
 
 NOT_AN_INVOICE = "NOT A TAX INVOICE"
@@ -40,13 +40,6 @@ _SLIP_SENTENCES = {
     "refused": "Not accepted.",
     "cancelled": "Withdrawn before it was sent to KRA.",
 }
-
-
-class Label(StrEnum):
-    """Receipt type and transaction type in two letters (TIS specification v2.0: receipt labels)."""
-
-    NORMAL_SALE = "NS"
-    NORMAL_CREDIT_NOTE = "NC"
 
 
 @dataclass(frozen=True, slots=True)
