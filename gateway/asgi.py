@@ -24,6 +24,7 @@ from gateway.ops.calls import Calls  # noqa: E402
 from gateway.ops.chores import carrying_chores  # noqa: E402
 from gateway.ops.logs import RequestIds, without_secrets  # noqa: E402
 from gateway.ops.metrics import Metrics  # noqa: E402
+from gateway.ops.pages import Pages  # noqa: E402
 from gateway.ops.scheduler import Scheduler  # noqa: E402
 from gateway.wiring import SCHEDULE, running_till  # noqa: E402
 
@@ -65,7 +66,7 @@ class Application:
             health = health_routes(Probe(till), metrics=Metrics(till.engine, self._calls).render)
             app.router.routes.extend([*hot_routes(till), *health])
             app.router.redirect_slashes = False  # it would send the caller, and its key, where the Host header says
-            pages = WSGIMiddleware(django, workers=DJANGO_THREADS)  # type: ignore[arg-type]
+            pages = WSGIMiddleware(Pages(django), workers=DJANGO_THREADS)  # type: ignore[arg-type]
             app.router.default = WholeBodies(pages, most_bytes=most_bytes)  # type: ignore[arg-type]
             scheduler = Scheduler(SCHEDULE)
             self._calls.start()

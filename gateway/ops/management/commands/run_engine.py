@@ -29,6 +29,7 @@ class Window(uvicorn.Server):
 
 class Command(BaseCommand):
     help = "Run an engine without a web; it drains the lanes that nobody holds."
+    requires_system_checks = ()  # they load every page, and here is none
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="where /health/ and /metrics are told; needs --port")

@@ -28,13 +28,15 @@ class Server(uvicorn.Server):
 
 class Command(BaseCommand):
     help = "Serve the gateway: pages, API and engine."
+    requires_system_checks = ()  # they load every page before the first sale; `manage.py check` runs them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
-        if MigrationExecutor(connection).migration_plan(MigrationExecutor(connection).loader.graph.leaf_nodes()):
+        migrations = MigrationExecutor(connection)
+        if migrations.migration_plan(migrations.loader.graph.leaf_nodes()):
             raise CommandError("The database is not up to date. Run: manage.py migrate")
         connection.close()
         lock = _lock() if connection.vendor == "sqlite" else None
