@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PYTEST := .venv/bin/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix chaos openapi requirements product tools
+.PHONY: help demo test check fix chaos bench openapi requirements product tools
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -42,3 +42,7 @@ chaos: tools ## break the real processes on purpose, compare with KRA (SEEDS=20 
 	@$(PY) tools/provision.py
 	@$(PY) -m tests.chaos --seeds $(or $(SEEDS),20) --first-seed $(or $(FIRST),1) --shape $(or $(SHAPE),both) \
 		$(if $(SHORT),--short)
+
+bench: tools ## measure speed beside yardsticks of the same run (CASES="B1 B3", SECONDS=10, FULL=1)
+	@$(PY) tools/provision.py
+	@$(PY) -m tests.bench $(CASES) --seconds $(or $(SECONDS),10) $(if $(FULL),--full)
