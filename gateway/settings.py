@@ -165,6 +165,11 @@ ENGINE_LEASE_SECONDS = env.float("ENGINE_LEASE_SECONDS", default=15.0)
 ENGINE_WAITING_LIMIT = env.int("ENGINE_WAITING_LIMIT", default=2000)  # requests a process lets wait for their receipt
 ENGINE_WAITING_LIMIT_COMPANY = env.int("ENGINE_WAITING_LIMIT_COMPANY", default=400)
 
+# A sale with an item that is not registered: register it first when the line says enough, or refuse the sale
+ITEMS_UNKNOWN = env.str("ITEMS_UNKNOWN", default="register")
+if ITEMS_UNKNOWN not in {"register", "refuse"}:
+    raise ImproperlyConfigured("ITEMS_UNKNOWN must be register or refuse.")
+
 ROOT_URLCONF = "gateway.urls"
 WSGI_APPLICATION = None
 AUTH_USER_MODEL = "tenants.User"

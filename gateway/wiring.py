@@ -58,7 +58,7 @@ STARTS = {
 }
 HANDLERS: dict[str, Callable[[Desk, Shelf, Read], Handler]] = {
     "invoice": lambda desk, shelf, read: Signing(desk, read, shelf=shelf, late_seconds=settings.ENGINE_LATE_SECONDS),
-    "item": lambda desk, shelf, read: registration.Registration(desk),
+    "item": lambda desk, shelf, read: registration.Registration(desk, read),
     "stock": lambda desk, shelf, read: Reporting(desk, late_seconds=settings.ENGINE_LATE_SECONDS),
     "component": lambda desk, shelf, read: composition.Composition(desk),
     "purchase": lambda desk, shelf, read: Sending(desk, late_seconds=settings.ENGINE_LATE_SECONDS).purchase,
@@ -130,6 +130,7 @@ async def running_till() -> AsyncIterator[Till]:
         shelf,
         waiting=settings.ENGINE_WAITING_LIMIT,
         waiting_company=settings.ENGINE_WAITING_LIMIT_COMPANY,
+        registers_items=settings.ITEMS_UNKNOWN == "register",
     )
     await engine.start()
     local.set_engine(engine)

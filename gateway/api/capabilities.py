@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from ninja import Router, Schema
 from pydantic import Field
 
@@ -74,6 +75,10 @@ class CapabilitiesOut(Schema):
     payment_methods: list[str]
     product_types: list[str]
     tax_rates: dict[str, str] = Field(description="Percent, by tax letter.")
+    unknown_items: str = Field(
+        description="What becomes of a sale whose line describes an item that is not registered: `register` (the item "
+        "is registered first, the sale waits for it) or `refuse`."
+    )
     limits: dict[str, int]
 
 
@@ -118,6 +123,7 @@ def capabilities_router(described: Callable[[], dict[str, Any]]) -> Router:
             "payment_methods": [method.word for method in PaymentMethod],
             "product_types": list(PRODUCT_TYPES),
             "tax_rates": {letter: format(rate, ".2f") for letter, rate in current_rates(principal.environment).items()},
+            "unknown_items": settings.ITEMS_UNKNOWN,
             "limits": {
                 "lines_of_a_sale": MOST_LINES,
                 "payments_of_a_sale": MOST_PAYMENTS,
@@ -146,6 +152,6 @@ def _device(device: Device) -> dict[str, Any]:
         "flavour": None if profile is None else str(profile.flavour),
         "can": [] if profile is None else [word for word, call in DEVICE_CALLS.items() if path_of(call, profile)],
         "is_simulated": profile is not None and profile.environment == "simulator",
-        "needs_stock_first": profile is not None and profile.flavour is Flavour.GAVACONNECT,
+        "needs_stock_first": profile is not None and profile.stock_first,
         "works_offline": profile is not None and profile.flavour is Flavour.VSCU,
     }

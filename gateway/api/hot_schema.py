@@ -66,7 +66,11 @@ HOT_SCHEMAS: dict[str, _Schema] = {
         **_object(
             "One line. What the catalogue knows may be left out; what contradicts it is refused.",
             ["item_code", "quantity", "unit_price"],
-            item_code=_text(50, description="Your own code of an item that is registered."),
+            item_code=_text(
+                50,
+                description="Your own code of a registered item, or of a new one described by `name` and `item_class`: "
+                "it is registered first, and the sale waits for it.",
+            ),
             quantity=_QUANTITY,
             unit_price=_AMOUNT,
             name=_or_null(_text(200)),

@@ -200,6 +200,12 @@ PROBLEMS: dict[str, Kind] = {
         "KRA refused it",
         "`kra` has KRA's own code and words, `detail` says what to do. Sent unchanged it fails again.",
     ),
+    "item_refused": Kind(
+        422,
+        "KRA did not take an item of the sale",
+        "The sale brought a new item along, and KRA refused it or it was retired. Correct the item with POST "
+        "/api/item/sync/, then ask for the sale again with POST …/retry/.",
+    ),
     "given_back": Kind(
         422,
         "The operator took the document back",

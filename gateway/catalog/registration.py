@@ -1,5 +1,6 @@
 """Register an item with KRA, or update it there. Saving the same item again is harmless, so every doubt is a repeat."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,7 +11,8 @@ from gateway.kra.documents import ItemDocument
 from gateway.kra.errors import Busy, DeviceTrouble, Drift, KraError, NoAnswer, NotSent, Refused, plain
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import Turn
-from gateway.lanes.store import Effect, Settlement, Statement
+from gateway.lanes.store import Effect, Read, Settlement, Statement
+from gateway.lib.killpoint import reached
 from gateway.lib.money import money
 
 HEAD_OFFICE = "00"  # registering items is a head-office job in KRA's specifications
@@ -85,16 +87,35 @@ FROM catalog_item WHERE id = :id
 )
 
 
+_WAITING = "SELECT DISTINCT j.lane_id AS woken_lane_id FROM lanes_job j"
+# Lanes in which documents wait for this registration, however it ends: read before, so that they are locked in order...
+WAITING_LANES = Statement(
+    name="lanes_waiting_for_an_item",
+    postgres=f"{_WAITING} WHERE j.waits_for_id = %(job_id)s AND NOT (j.state = 'closed')",
+    sqlite=(f"{_WAITING} WHERE j.waits_for_id = :job_id AND NOT (j.state = 'closed')",),
+)
+# ... and in the commit that ends it, because one may have come since
+WAKE_WAITING = Statement(
+    name="wake_waiting_for_items",
+    postgres=f"""
+{_WAITING} JOIN jsonb_to_recordset(%s::jsonb) AS r(job_id bigint) ON j.waits_for_id = r.job_id
+WHERE NOT (j.state = 'closed')
+""",
+    sqlite=WAITING_LANES.sqlite,
+)
+
+
 class Registration:
     """The handler of items."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, read: Read) -> None:
         self._desk = desk
+        self._read = read
 
     async def __call__(self, turn: Turn) -> Settlement:
         started, row = turn.started, turn.started.document
         if not row:
-            return Settlement(state="closed", error="the item is gone")
+            return Settlement(state="closed", error="the item is gone", effects=[await self._wake_waiting(turn)])
         seat = await self._speaker(row["company_id"], row["environment"])
         if seat is None:
             return Settlement(
@@ -112,17 +133,28 @@ class Registration:
             body = client.item_with_number(body, started.number)
         used = started.number if not row["kra_code"] else None
         turn.check_lease()
+        reached("before item is sent")
         try:
             exchange = await client.save_item(credentials, body)
         except KraError as error:
-            return _not_registered(turn, seat, error)
+            settlement = _not_registered(turn, seat, error)
+            if settlement.state == "closed":
+                effects = [*settlement.effects, await self._wake_waiting(turn)]
+                settlement = replace(settlement, effects=effects)
+            return settlement
+        reached("after item was sent")
         registered = Effect(REGISTERED, {"id": row["id"], "kra_code": kra_code})
         return Settlement(
             state="closed",
             used=used,
-            effects=[attempt_effect(started, exchange), registered],
+            effects=[attempt_effect(started, exchange), registered, await self._wake_waiting(turn)],
             changes={"status": "registered", "kra_code": kra_code},
         )
+
+    async def _wake_waiting(self, turn: Turn) -> Effect:
+        row = {"job_id": turn.started.job_id}
+        lanes = tuple(lane["woken_lane_id"] for lane in await self._read(WAITING_LANES, row))
+        return Effect(WAKE_WAITING, row, lanes=lanes)
 
     async def _speaker(self, company_id: int, environment: str) -> Seat | None:
         active = [seat for seat in await self._desk.of_company(company_id, environment) if seat.is_active]

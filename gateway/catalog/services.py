@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -95,6 +95,16 @@ def keep_items(*, company: Company, environment: str, rows: Sequence[ItemRow], n
     ]
 
 
+@transaction.atomic
+def add_items(*, company: Company, environment: str, rows: Sequence[ItemRow], now: datetime) -> None:
+    """Keep and queue those of the judged rows that the company does not have yet; what it has is not touched."""
+    locked_lane(company, environment)
+    own = Item.objects.filter(company=company, environment=environment, code__in=[row.code for row in rows])
+    known = set(own.values_list("code", flat=True))
+    new = [row for row in rows if row.code not in known]
+    keep_items(company=company, environment=environment, rows=new, now=now)
+
+
 def change_item(
     *, company: Company, environment: str, public_id: uuid.UUID, changes: Mapping[str, Any], actor: str, now: datetime
 ) -> Item:
@@ -126,9 +136,14 @@ def change_item(
 def retire_item(*, company: Company, environment: str, public_id: uuid.UUID, actor: str, now: datetime) -> Item:
     """Sell an item no more; KRA is told if it knows it. A second time changes nothing.
 
-    Raises ItemUnknown; ItemInFlight while it is being registered.
+    Sales that wait for its registration are let go, to be refused. Raises ItemUnknown; ItemInFlight while it is being
+    registered.
     """
-    lane = locked_lane(company, environment)
+    waiting = Job.objects.exclude(state=Job.State.CLOSED).filter(
+        waits_for__kind=JOB_KIND,
+        waits_for__document_id__in=Item.objects.filter(company=company, public_id=public_id).values("pk"),
+    )
+    lane, *waiting_lanes = _locked_lanes(company, environment, waiting.values_list("lane_id", flat=True))
     item = _find(company, environment, public_id)
     if item.status == Item.Status.RETIRED:
         return item
@@ -139,6 +154,7 @@ def retire_item(*, company: Company, environment: str, public_id: uuid.UUID, act
         _queue(lane, [item])
     else:
         Job.objects.filter(kind=JOB_KIND, document_id=item.pk).update(state=Job.State.CLOSED, last_error="retired")
+        _wake(waiting_lanes)
     _tell(item, "item.retired", actor)
     return item
 
@@ -210,8 +226,14 @@ _OUTCOMES_UNTOUCHED = {**_OUTCOMES, Item.Status.REGISTERED: Outcome.UNCHANGED}
 
 def locked_lane(company: Company, environment: str) -> Lane:
     """The lane of the company's item codes, locked: before any of its items, as the engine does."""
-    lane = lane_for(company, environment=environment, branch="", series=Lane.Series.ITEM)
-    return Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
+    return _locked_lanes(company, environment, [])[0]
+
+
+def _locked_lanes(company: Company, environment: str, others: Iterable[int]) -> list[Lane]:
+    """The lane of the company's item codes and after it the others, all locked in the engine's order."""
+    own = lane_for(company, environment=environment, branch="", series=Lane.Series.ITEM)
+    lanes = Lane.objects.select_for_update(no_key=True).filter(pk__in={own.pk, *others})
+    return sorted(lanes.order_by("pk"), key=lambda lane: lane.pk != own.pk)
 
 
 def _find(company: Company, environment: str, public_id: uuid.UUID) -> Item:
@@ -305,5 +327,15 @@ def _queue(lane: Lane, items: Sequence[Item]) -> None:
     Job.objects.bulk_create(
         [Job(lane=lane, kind=JOB_KIND, document_id=pk) for pk in pks], ignore_conflicts=True, batch_size=500
     )
-    Lane.objects.filter(pk=lane.pk).update(due_at=Coalesce("due_at", Now()))
-    transaction.on_commit(lambda: local.wake(lane.pk))
+    _wake([lane])
+
+
+def _wake(lanes: Sequence[Lane]) -> None:
+    pks = [lane.pk for lane in lanes]
+    Lane.objects.filter(pk__in=pks).update(due_at=Coalesce("due_at", Now()))
+
+    def wake() -> None:
+        for pk in pks:
+            local.wake(pk)
+
+    transaction.on_commit(wake)

@@ -17,12 +17,12 @@ MOST_REMEMBERED = 50_000
 ITEMS = Statement(
     name="items_by_code",
     postgres="""
-SELECT code, name, tax_type, item_class, product_type, packaging_unit, quantity_unit, barcode, kra_code, status
+SELECT id, code, name, tax_type, item_class, product_type, packaging_unit, quantity_unit, barcode, kra_code, status
 FROM catalog_item WHERE company_id = %(company_id)s AND environment = %(environment)s AND code = ANY(%(codes)s)
 """,
     sqlite=(
         """
-SELECT code, name, tax_type, item_class, product_type, packaging_unit, quantity_unit, barcode, kra_code, status
+SELECT id, code, name, tax_type, item_class, product_type, packaging_unit, quantity_unit, barcode, kra_code, status
 FROM catalog_item WHERE company_id = :company_id AND environment = :environment
     AND code IN (SELECT value FROM json_each(:codes))
 """,
@@ -57,6 +57,7 @@ class ShelfItem:
     barcode: str
     kra_code: str
     status: str
+    id: int = 0  # 0: not in the catalogue yet
 
 
 class Shelf:
@@ -85,6 +86,11 @@ class Shelf:
                 self._items[company_id, environment, code] = (now + FORGET_SECONDS, item)
             found |= read
         return found
+
+    def forget_items(self, company_id: int, environment: str, codes: Iterable[str]) -> None:
+        """Read these items again when they are asked for next."""
+        for code in codes:
+            self._items.pop((company_id, environment, code), None)
 
     def forget_rates(self, environment: str) -> None:
         """Read the rates again when they are asked for next."""

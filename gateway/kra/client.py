@@ -50,10 +50,20 @@ from gateway.kra.profiles import Flavour, Profile, host_of, reaches
 from gateway.kra.tokens import Tokens
 from gateway.kra.wire import basics, items, sales
 from gateway.kra.wire.fields import Unreadable, encode
-from gateway.kra.wire.sales import with_number
+from gateway.kra.wire.sales import GAP, gap, has_gaps, with_item_codes, with_number
 from gateway.lib.clock import to_stamp14, utc_now
 
-__all__ = ["Client", "open_session", "read_activation", "reading", "with_number"]
+__all__ = [
+    "GAP",
+    "Client",
+    "gap",
+    "has_gaps",
+    "open_session",
+    "read_activation",
+    "reading",
+    "with_item_codes",
+    "with_number",
+]
 
 _BEGINNING = "20180101000000"  # older than eTIMS; every known client starts with such a date
 _KEEP_IDLE_SECONDS = 10  # shorter than any server's, so that a kept connection is rarely one that was just closed

@@ -57,10 +57,14 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A new document for a lane. Its statement keeps document, job and event, or nothing when it is known already."""
+    """A new document for a lane. Its statement keeps document, job and event, or nothing when it is known already.
+
+    `lanes` are those whose jobs its job may wait for: locked, so that none of them ends unseen while it is kept.
+    """
 
     statement: Statement
     row: Row  # carries public_id and lane_id
+    lanes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,9 @@ def lanes_of(batch: Batch) -> list[int]:
     for settle in batch.settles:
         for effect in settle.settlement.effects:
             lanes.update(effect.lanes)
-    return sorted(lanes | {intake.row["lane_id"] for intake in batch.intakes})
+    for intake in batch.intakes:
+        lanes.update((intake.row["lane_id"], *intake.lanes))
+    return sorted(lanes)
 
 
 def effects_by_statement(batch: Batch, *, applied: set[int]) -> dict[Statement, list[Row]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from gateway.kra.client import GAP
 from gateway.sales.receipts.identifiers import cu_invoice_number, qr_url, text_code
 from gateway.sales.receipts.stored import (
     WAITING_REASONS,
@@ -58,12 +59,17 @@ def answer(row: Mapping[str, Any], *, system_url: str, secret: bytes) -> dict[st
         "number": row["number"],
         "receipt": _receipt(row, system_url, secret) if signed else None,
         "totals": _totals(figures),
-        "lines": figures["lines"],
+        "lines": figures["lines"] if signed else [_without_gap(line) for line in figures["lines"]],
         "buyer": {"pin": row["buyer_pin"] or None, "name": row["buyer_name"] or None},
         "payments": figures["payments"],
         "problem": _problem(row) if status == "refused" else None,
-        "waiting": _waiting(row, status) if status in WAITING_REASONS else None,
+        "waiting": _waiting(row, status, figures) if status in WAITING_REASONS else None,
     }
+
+
+def _without_gap(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A line without the mark that stands for the item code of an item that is still to be registered."""
+    return {**line, "kra_code": None} if line["kra_code"].startswith(GAP) else line
 
 
 def _receipt(row: Mapping[str, Any], system_url: str, secret: bytes) -> dict[str, Any]:
@@ -112,14 +118,19 @@ def _problem(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _waiting(row: Mapping[str, Any], status: str) -> dict[str, Any]:
+def _waiting(row: Mapping[str, Any], status: str, figures: Mapping[str, Any]) -> dict[str, Any]:
     reason = WAITING_REASONS[status]
     held = row.get("hold_reason")
     if status == "unknown":  # first of all that it is unknown: what holds the lane says nothing about what KRA did
         reason = f"{reason} {held}" if held else reason
     else:
-        reason = row.get("reason") or held or row.get("rest_reason") or reason
+        reason = row.get("reason") or held or _items_first(figures) or row.get("rest_reason") or reason
     return {"position": row.get("position"), "reason": reason}
+
+
+def _items_first(figures: Mapping[str, Any]) -> str:
+    codes = dict.fromkeys(line["item_code"] for line in figures["lines"] if line["kra_code"].startswith(GAP))
+    return f"{', '.join(codes)} must be registered with KRA first; the sale follows by itself." if codes else ""
 
 
 def _time(value: Any) -> str | None:

@@ -18,7 +18,7 @@ import msgspec
 
 from gateway.catalog.shelf import ShelfItem
 from gateway.devices.desk import Seat
-from gateway.kra.client import Client
+from gateway.kra.client import GAP, Client
 from gateway.kra.codes import PaymentMethod, TaxClass, is_code
 from gateway.kra.documents import Credentials, SaleDocument, SaleLine
 from gateway.kra.tax import Figures, LineIn, TaxInputError, figures
@@ -390,9 +390,11 @@ def _contradictions(index: int, line: LineOfSaleIn, item: ShelfItem) -> list[Wro
     wrongs: list[Wrong] = []
     if item.status == "retired":
         wrongs.append(Wrong(f"lines[{index}].item_code", "item_retired", f"{item.name} is no longer sold."))
-    elif not item.kra_code:
-        reason = "was refused by KRA" if item.status == "refused" else "is still being registered with KRA"
-        wrongs.append(Wrong(f"lines[{index}].item_code", "item_not_registered", f"{item.name} {reason}."))
+    elif not item.kra_code:  # one that is on its way to KRA has a gap's mark there, if sales may wait for it
+        reason = "is still being registered with KRA."
+        if item.status == "refused":
+            reason = "was refused by KRA. Correct the item first (POST /api/item/sync/), then send the sale again."
+        wrongs.append(Wrong(f"lines[{index}].item_code", "item_not_registered", f"{item.name} {reason}"))
     if line.tax_type is not None and line.tax_type not in set(TaxClass):
         wrongs.append(Wrong(f"lines[{index}].tax_type", "unknown_code", "A tax letter is A, B, C, D or E."))
     elif line.tax_type is not None and line.tax_type != item.tax_type:
@@ -557,6 +559,7 @@ def invoice_row(
         "accepted_at": now,
         "phone": customer.phone,
         "email": customer.email,
+        "waits_for": sorted({item.id for _, item, _ in lines if item.kra_code.startswith(GAP)}) or None,
     }
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db import close_old_connections
 
-from gateway.catalog.shelf import Shelf
+from gateway.catalog.judging import ItemRow
+from gateway.catalog.shelf import Shelf, ShelfItem
 from gateway.devices.desk import Desk, Seat
 from gateway.devices.models import Device
 from gateway.lanes.engine import Engine
@@ -19,6 +20,7 @@ from gateway.lib.clock import utc_now
 from gateway.sales import statements
 from gateway.sales.actions import correct_invoice
 from gateway.sales.intake import MOST_LINES, SaleIn, Wrong, check, content_hash, invoice_row, work_out
+from gateway.sales.unknown_items import judge_unknown, marked, register_unknown, shown, unknown_rows
 
 POLL_SECONDS = 0.5
 ON_ITS_WAY = frozenset({"queued", "sending", "unknown"})
@@ -69,10 +71,20 @@ class Caller:
 class Till:
     """What the hot path needs of this process: the engine, the devices, the catalogue."""
 
-    def __init__(self, engine: Engine, desk: Desk, shelf: Shelf, *, waiting: int, waiting_company: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        desk: Desk,
+        shelf: Shelf,
+        *,
+        waiting: int,
+        waiting_company: int,
+        registers_items: bool = True,
+    ) -> None:
         self.engine = engine
         self.desk = desk
         self.shelf = shelf
+        self._registers_items = registers_items  # those that a sale brings along
         self._waiting = waiting
         self._waiting_company = waiting_company
         self._waiting_by_company: dict[int, int] = {}
@@ -114,11 +126,21 @@ class Till:
             raise Invalid(wrongs)
         codes = {line.item_code for line in sale.lines}
         items = await self.shelf.items(caller.company_id, caller.environment, codes)
+        new: dict[int, ItemRow] = {}
+        if self._registers_items and any(code not in items or not items[code].kra_code for code in codes):
+            items, new, amiss = await self._with_unknown(sale, caller, items)
+            named = {wrong.field for wrong in wrongs}
+            wrongs += [wrong for wrong in amiss if wrong.field not in named]
         rates = await self.shelf.rates(caller.environment)
         result, more = work_out(sale, items=items, rates=rates, seat=seat)
         if wrongs or more:
             named = {wrong.field for wrong in wrongs}
             raise Invalid(wrongs + [wrong for wrong in more if wrong.field not in named])
+        if new:
+            items = await self._registered(sale, caller, new)
+            result, wrongs = work_out(sale, items=items, rates=rates, seat=seat)
+            if wrongs:  # somebody else has put the item into the catalogue meanwhile, in other words
+                raise Invalid(wrongs)
         if seat.profile.stock_first or not seat.row["negative_stock"]:
             await self._must_be_in_stock(sale, seat)
         client, credentials = self.desk.client(seat), self.desk.identity(seat)
@@ -146,6 +168,27 @@ class Till:
             left[line.item_code] -= line.quantity
         if wrongs:
             raise Invalid(wrongs)
+
+    async def _with_unknown(
+        self, sale: SaleIn, caller: Caller, items: Mapping[str, ShelfItem]
+    ) -> tuple[dict[str, ShelfItem], dict[int, ItemRow], list[Wrong]]:
+        """The items as they will be once those that the sale brings along are registered, these, and what is wrong."""
+        described, wrongs = unknown_rows(sale, items)
+        new: dict[int, ItemRow] = {}
+        if described:
+            new, amiss = await asyncio.to_thread(judge_unknown, caller.environment, described)
+            wrongs += amiss
+        return marked({**items, **shown(new.values())}, sale), new, wrongs
+
+    async def _registered(self, sale: SaleIn, caller: Caller, new: dict[int, ItemRow]) -> dict[str, ShelfItem]:
+        """The sale's items, those that it brings along being registered from now on. Raises Invalid."""
+        known = await self.known(caller, sale.reference)
+        if known is not None and known["status"] != "refused":
+            raise Invalid([Wrong("reference", "duplicate", "This reference names another document.")])
+        await asyncio.to_thread(register_unknown, caller.company_id, caller.environment, list(new.values()))
+        codes = {line.item_code for line in sale.lines}
+        self.shelf.forget_items(caller.company_id, caller.environment, codes)
+        return marked(await self.shelf.items(caller.company_id, caller.environment, codes), sale)
 
     async def _find_seat(self, sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
         seats = await self.desk.of_company(caller.company_id, caller.environment)
@@ -175,7 +218,7 @@ class Till:
         future = self.engine.watch(row["public_id"]) if may_wait else None
         self._count(caller.company_id, may_wait)
         try:
-            kept = await self.engine.keep(Intake(statements.KEEP, row))
+            kept = await self.engine.keep(Intake(statements.KEEP, row, lanes=await self._lanes_waited_for(row)))
             if kept.id is None:
                 known = await self.known(caller, sale.reference)
                 assert known is not None  # the database has just refused a second one
@@ -183,7 +226,7 @@ class Till:
             changes: Mapping[str, Any] | None = None
             if future is not None and not kept.stalled:
                 changes = await _within(future, wait_seconds)
-            if changes:
+            if changes and not row["waits_for"]:  # one that waited has changed on the way
                 return Outcome({**_fresh(row, seat), **changes, "id": kept.id}, replayed=False)
         finally:
             self._count(caller.company_id, may_wait, -1)
@@ -192,6 +235,13 @@ class Till:
         now = await self.by_public_id(caller, row["public_id"])
         assert now is not None
         return Outcome(now, replayed=False)
+
+    async def _lanes_waited_for(self, row: Mapping[str, Any]) -> tuple[int, ...]:
+        """The lane in which items of the sale are still to be registered."""
+        if not row["waits_for"]:
+            return ()
+        key = {name: row[name] for name in ("company_id", "environment")}
+        return tuple(lane["id"] for lane in await self.engine.store.read(statements.ITEM_LANE, key))
 
     async def _replay(
         self,

@@ -20,7 +20,7 @@ import msgspec
 from gateway.catalog.shelf import Shelf
 from gateway.devices.desk import Desk, Seat
 from gateway.devices.hosts import Host, HostDown
-from gateway.kra.client import Client, with_number
+from gateway.kra.client import Client, has_gaps, with_number
 from gateway.kra.documents import Credentials, Exchange, FoundInvoice, Signature
 from gateway.kra.errors import (
     Busy,
@@ -44,6 +44,7 @@ from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
 from gateway.sales import statements
 from gateway.sales.rebuilding import REBUILT, Rebuilding
+from gateway.sales.unknown_items import NotRegistered, StillWaiting, completed
 
 T = TypeVar("T")
 
@@ -161,6 +162,8 @@ class Signing:
         except SealBroken as error:
             return _hold(case, f"The key of device {serial} cannot be opened: {error}.", code="key_unreadable")
         try:
+            if has_gaps(case.turn.started.document["body"]):
+                return await self._complete(case)
             if case.turn.started.in_doubt:
                 ended = await self._look_up(case)
                 if ended is not None:
@@ -279,6 +282,24 @@ class Signing:
             return _later(case, error)
         case.note(exchange)
         return await self._send(case)
+
+    async def _complete(self, case: Case) -> Settlement:
+        """Its items were registered while it waited: their codes are put in, durably, before anything is sent.
+
+        Its number is given back in the same commit, which then starts it again.
+        """
+        document = case.turn.started.document
+        requeue = Effect(statements.REQUEUE, {"id": case.id, "problem": None})
+        try:
+            row = await completed(self._read, document)
+        except NotRegistered as error:
+            return _settle_refusal(case, error.problem)
+        except StillWaiting as error:
+            key = {name: document[name] for name in ("company_id", "environment")}
+            lanes = tuple(lane["id"] for lane in await self._read(statements.ITEM_LANE, key))
+            wait = Effect(statements.WAIT_FOR_ITEM, {"id": case.id, "item_id": error.item_id}, lanes=lanes)
+            return Settlement(state="queued", effects=[requeue, wait], rest_seconds=0.1, error="an item waits for KRA")
+        return Settlement(state="queued", effects=[Effect(statements.COMPLETE, row), requeue])
 
     async def _rebuild(self, case: Case, error: Refused) -> Settlement:
         """KRA's rates have changed since the sale was worked out: once, it is worked out anew and sent again."""

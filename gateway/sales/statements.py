@@ -25,7 +25,7 @@ WITH rows AS (
         ord int, public_id uuid, company_id bigint, environment text, device_id bigint, lane_id bigint, kind text,
         reference text, content_hash text, content jsonb, figures jsonb, snapshot jsonb, body text, tag text,
         original_id bigint, issued_at timestamptz, buyer_pin text, buyer_name text, total numeric, total_tax numeric,
-        accepted_at timestamptz, phone text, email text)
+        accepted_at timestamptz, phone text, email text, waits_for bigint[])
 ), kept AS (
     INSERT INTO sales_invoice (public_id, company_id, environment, device_id, lane_id, kind, reference, revision,
         content_hash, content, figures, snapshot, body, tag, original_id, issued_at, buyer_pin, buyer_name, total,
@@ -37,8 +37,11 @@ WITH rows AS (
     ON CONFLICT (company_id, environment, reference) DO NOTHING
     RETURNING id, public_id, lane_id, company_id, environment, reference
 ), queued AS (
-    INSERT INTO lanes_job (lane_id, kind, document_id, state, turn, last_error, created_at)
-    SELECT kept.lane_id, 'invoice', kept.id, 'queued', 0, '', now()
+    INSERT INTO lanes_job (lane_id, kind, document_id, state, turn, last_error, created_at, waits_for_id)
+    SELECT kept.lane_id, 'invoice', kept.id, 'queued', 0, '', now(),
+        CASE WHEN rows.waits_for IS NOT NULL THEN (
+            SELECT max(w.id) FROM lanes_job w
+            WHERE w.kind = 'item' AND w.document_id = ANY(rows.waits_for) AND NOT (w.state = 'closed')) END
     FROM kept JOIN rows USING (public_id) ORDER BY rows.ord
 ), reachable AS (
     INSERT INTO sales_contact (invoice_id, phone, email)
@@ -63,8 +66,13 @@ VALUES (:public_id, :company_id, :environment, :device_id, :lane_id, :kind, :ref
 ON CONFLICT (company_id, environment, reference) DO NOTHING RETURNING id, lane_id
 """,
         """
-INSERT INTO lanes_job (lane_id, kind, document_id, state, turn, last_error, created_at)
-SELECT lane_id, 'invoice', id, 'queued', 0, '', accepted_at FROM sales_invoice WHERE public_id = :public_id
+INSERT INTO lanes_job (lane_id, kind, document_id, state, turn, last_error, created_at, waits_for_id)
+SELECT lane_id, 'invoice', id, 'queued', 0, '', accepted_at,
+    CASE WHEN :waits_for IS NOT NULL THEN (
+        SELECT max(w.id) FROM lanes_job w
+        WHERE w.kind = 'item' AND w.document_id IN (SELECT value FROM json_each(:waits_for))
+            AND NOT (w.state = 'closed')) END
+FROM sales_invoice WHERE public_id = :public_id
 """,
         """
 INSERT INTO sales_contact (invoice_id, phone, email)
@@ -387,6 +395,68 @@ UPDATE sales_invoice SET figures = :figures, body = :body, total = :total, total
 WHERE id = :id AND status = 'sending' AND unanswered_at IS NULL RETURNING id
 """,
         _EVENT_SQLITE.format(name="invoice.rebuilt", severity="info", data="json_object('reference', reference)"),
+    ),
+)
+
+# The codes of items that were registered while a sale waited for them
+ITEM_CODES = Statement(
+    name="item_codes",
+    postgres="""
+SELECT id, code, kra_code, status, problem FROM catalog_item
+WHERE company_id = %(company_id)s AND environment = %(environment)s AND code = ANY(%(codes)s)
+""",
+    sqlite=(
+        """
+SELECT id, code, kra_code, status, problem FROM catalog_item
+WHERE company_id = :company_id AND environment = :environment AND code IN (SELECT value FROM json_each(:codes))
+""",
+    ),
+)
+
+# Where a company's items are registered
+ITEM_LANE = Statement(
+    name="item_lane",
+    postgres="""
+SELECT id FROM lanes_lane WHERE company_id = %(company_id)s AND environment = %(environment)s AND series = 'item'
+""",
+    sqlite=(
+        """
+SELECT id FROM lanes_lane WHERE company_id = :company_id AND environment = :environment AND series = 'item'
+""",
+    ),
+)
+
+# The codes that were missing stand in the body and the lines now. Nothing of it was sent: a body with gaps never is
+COMPLETE = Statement(
+    name="complete_invoices",
+    postgres="""
+UPDATE sales_invoice i SET figures = jsonb_set(i.figures, '{lines}', r.lines), body = r.body
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, body text, lines jsonb)
+WHERE i.id = r.id AND i.status IN ('queued', 'sending', 'unknown')
+""",
+    sqlite=(
+        """
+UPDATE sales_invoice SET figures = json_set(figures, '$.lines', json(:lines)), body = :body
+WHERE id = :id AND status IN ('queued', 'sending', 'unknown')
+""",
+    ),
+)
+
+# Put back to wait for an item whose registration has not ended; the items' lane is locked, so it does not end unseen
+WAIT_FOR_ITEM = Statement(
+    name="wait_for_items",
+    postgres="""
+UPDATE lanes_job j SET waits_for_id = w.id
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, item_id bigint), lanes_job w
+WHERE j.kind = 'invoice' AND j.document_id = r.id
+    AND w.kind = 'item' AND w.document_id = r.item_id AND NOT (w.state = 'closed')
+""",
+    sqlite=(
+        """
+UPDATE lanes_job SET waits_for_id = (
+    SELECT w.id FROM lanes_job w WHERE w.kind = 'item' AND w.document_id = :item_id AND NOT (w.state = 'closed'))
+WHERE kind = 'invoice' AND document_id = :id
+""",
     ),
 )
 

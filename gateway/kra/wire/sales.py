@@ -1,5 +1,6 @@
 """Sales and credit notes on the wire (OSCU and VSCU specifications v2.0 §3.3.6.1; look-ups as observed on OSCU)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.kra.codes import TaxClass
@@ -27,6 +28,8 @@ from gateway.lib.clock import to_stamp14
 
 _A, _B, _C, _D, _E = TaxClass
 _REMARK_WIDTH = 400
+GAP = "~item-"  # so begins what stands for an item code that is not known yet
+_GAP_IN_BODY = f'"itemCd":"{GAP}'
 
 
 def sale_body(document: SaleDocument, credentials: Credentials, profile: Profile) -> bytes:
@@ -107,6 +110,23 @@ def sale_body(document: SaleDocument, credentials: Credentials, profile: Profile
 def with_number(body: bytes, number: int) -> bytes:
     """The stored body with the invoice number as its first key: the one way a number gets into a document."""
     return b'{"invcNo":%d,' % number + body[1:]
+
+
+def gap(place: int) -> str:
+    """What stands for the item code of a line whose item has none yet. KRA's codes begin with letters."""
+    return f"{GAP}{place}~"
+
+
+def has_gaps(body: str) -> bool:
+    """Whether item codes are missing in a stored body, which then may not be sent."""
+    return _GAP_IN_BODY in body
+
+
+def with_item_codes(body: str, codes: Mapping[str, str]) -> str:
+    """The stored body with item codes in the place of its gaps. In a text a quotation mark is escaped: none is hit."""
+    for place, item_code in codes.items():
+        body = body.replace(f'"itemCd":"{place}"', f'"itemCd":"{code(item_code, 20, "item_code")}"')
+    return body
 
 
 def read_signature(data: Any) -> Signature:

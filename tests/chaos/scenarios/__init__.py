@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.plant import Foundry
-from tests.chaos.scenarios import clocks, crashes, outages, stock, storage, tills
+from tests.chaos.scenarios import clocks, crashes, items, outages, stock, storage, tills
 from tests.chaos.seeds import Result
 
 SCENARIOS: dict[str, Callable[[Foundry, Result, Path], None]] = {
@@ -22,6 +22,7 @@ SCENARIOS: dict[str, Callable[[Foundry, Result, Path], None]] = {
     "outage": outages.thirty_sales_in_an_outage,
     "outage of one branch": outages.thirty_sales_of_the_only_branch,
     "outage of a day": outages.a_day_without_kra,
+    "new items killed at every step": items.new_items_killed_at_every_step,
     "stock killed at every step": stock.killed_at_every_step_of_stock,
     "stock under lost answers": stock.stock_under_lost_answers,
     "restored backup": storage.restored_backup,
