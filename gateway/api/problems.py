@@ -206,6 +206,12 @@ PROBLEMS: dict[str, Kind] = {
         "The sale brought a new item along, and KRA refused it or it was retired. Correct the item with POST "
         "/api/item/sync/, then ask for the sale again with POST …/retry/.",
     ),
+    "insufficient_stock": Kind(
+        422,
+        "The branch does not have that much",
+        "Something else took the goods before it was the sale's turn. Book what came in, then ask for the sale again "
+        "with POST …/retry/, or post it corrected under its reference.",
+    ),
     "given_back": Kind(
         422,
         "The operator took the document back",

@@ -63,7 +63,7 @@ class ShelfItem:
 class Shelf:
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._items: dict[tuple[int, str, str], tuple[float, ShelfItem | None]] = {}
+        self._items: dict[tuple[int, str, str], tuple[float, ShelfItem]] = {}
         self._rates: dict[str, tuple[float, dict[TaxClass, Decimal]]] = {}
 
     async def items(self, company_id: int, environment: str, codes: Iterable[str]) -> dict[str, ShelfItem]:
@@ -75,7 +75,7 @@ class Shelf:
             known = self._items.get((company_id, environment, code))
             if known is None or known[0] < now:
                 missing.append(code)
-            elif known[1] is not None:
+            else:
                 found[code] = known[1]
         if missing:
             if len(self._items) > MOST_REMEMBERED:
@@ -83,14 +83,10 @@ class Shelf:
             rows = await self._read(ITEMS, {"company_id": company_id, "environment": environment, "codes": missing})
             read = {row["code"]: ShelfItem(**row) for row in rows}
             for code, item in read.items():
-                self._items[company_id, environment, code] = (now + FORGET_SECONDS, item)
+                if item.kra_code:  # the others are about to change
+                    self._items[company_id, environment, code] = (now + FORGET_SECONDS, item)
             found |= read
         return found
-
-    def forget_items(self, company_id: int, environment: str, codes: Iterable[str]) -> None:
-        """Read these items again when they are asked for next."""
-        for code in codes:
-            self._items.pop((company_id, environment, code), None)
 
     def forget_rates(self, environment: str) -> None:
         """Read the rates again when they are asked for next."""

@@ -21,6 +21,7 @@ from gateway.sales import statements
 from gateway.sales.actions import correct_invoice
 from gateway.sales.intake import MOST_LINES, SaleIn, Wrong, check, content_hash, invoice_row, work_out
 from gateway.sales.unknown_items import judge_unknown, marked, register_unknown, shown, unknown_rows
+from gateway.stock.statements import HELD
 
 POLL_SECONDS = 0.5
 ON_ITS_WAY = frozenset({"queued", "sending", "unknown"})
@@ -108,15 +109,18 @@ class Till:
         DeviceNotReady, CompanyNotActive, ReferenceReused, and lanes' NotKept.
         """
         try:
-            row, seat = await self._judge(sale, caller, kind)
+            row, seat, lanes = await self._judge(sale, caller, kind)
         except (Invalid, DeviceNotFound, DeviceNotReady, CompanyNotActive):
             known = await self.known(caller, sale.reference)
             if known is None:
                 raise
             return await self._replay(known, sale, caller, None, wait_seconds)
-        return await self._keep(sale, row, seat, caller, wait_seconds)
+        return await self._keep(sale, row, seat, lanes, caller, wait_seconds)
 
-    async def _judge(self, sale: SaleIn, caller: Caller, kind: str | None) -> tuple[dict[str, Any], Seat]:
+    async def _judge(
+        self, sale: SaleIn, caller: Caller, kind: str | None
+    ) -> tuple[dict[str, Any], Seat, tuple[int, ...]]:
+        """The sale's row, who signs it, and the lanes besides its own that must stand still while it is kept."""
         if not caller.is_active:
             raise CompanyNotActive
         seat = await self._find_seat(sale, caller, kind)
@@ -141,8 +145,9 @@ class Till:
             result, wrongs = work_out(sale, items=items, rates=rates, seat=seat)
             if wrongs:  # somebody else has put the item into the catalogue meanwhile, in other words
                 raise Invalid(wrongs)
+        lanes: tuple[int, ...] = ()
         if seat.profile.stock_first or not seat.row["negative_stock"]:
-            await self._must_be_in_stock(sale, seat)
+            lanes = await self._must_be_in_stock(sale, seat)
         client, credentials = self.desk.client(seat), self.desk.identity(seat)
         try:
             row = invoice_row(
@@ -150,12 +155,15 @@ class Till:
             )
         except ValueError as error:
             raise Invalid([Wrong("lines", "not_sendable", f"KRA cannot take this: {error}.")]) from error
-        return row, seat
+        return row, seat, (*lanes, *await self._lanes_waited_for(row))
 
-    async def _must_be_in_stock(self, sale: SaleIn, seat: Seat) -> None:
-        """Raises Invalid for lines of more than the branch has, where it keeps the item in stock."""
+    async def _must_be_in_stock(self, sale: SaleIn, seat: Seat) -> tuple[int, ...]:
+        """Raises Invalid for lines of more than the branch has, where it keeps the item in stock.
+
+        Gives the branch's lane of stock: whoever takes goods out meanwhile must see this sale, or be seen by it.
+        """
         codes = sorted({line.item_code for line in sale.lines})
-        rows = await self.engine.store.read(statements.HELD, {"lane_id": seat.row["lane_id"], "codes": codes})
+        rows = await self.engine.store.read(HELD, {"lane_id": seat.row["lane_id"], "codes": codes})
         left = {row["code"]: Decimal(row["quantity"] - row["promised"]).scaleb(-3) for row in rows}
         wrongs: list[Wrong] = []
         for index, line in enumerate(sale.lines):
@@ -168,6 +176,7 @@ class Till:
             left[line.item_code] -= line.quantity
         if wrongs:
             raise Invalid(wrongs)
+        return tuple({row["stock_lane_id"] for row in rows})
 
     async def _with_unknown(
         self, sale: SaleIn, caller: Caller, items: Mapping[str, ShelfItem]
@@ -187,7 +196,6 @@ class Till:
             raise Invalid([Wrong("reference", "duplicate", "This reference names another document.")])
         await asyncio.to_thread(register_unknown, caller.company_id, caller.environment, list(new.values()))
         codes = {line.item_code for line in sale.lines}
-        self.shelf.forget_items(caller.company_id, caller.environment, codes)
         return marked(await self.shelf.items(caller.company_id, caller.environment, codes), sale)
 
     async def _find_seat(self, sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
@@ -212,13 +220,19 @@ class Till:
         return seats[0]
 
     async def _keep(
-        self, sale: SaleIn, row: dict[str, Any], seat: Seat, caller: Caller, wait_seconds: float
+        self,
+        sale: SaleIn,
+        row: dict[str, Any],
+        seat: Seat,
+        lanes: tuple[int, ...],
+        caller: Caller,
+        wait_seconds: float,
     ) -> Outcome:
         may_wait = wait_seconds > 0 and self._room(caller.company_id)
         future = self.engine.watch(row["public_id"]) if may_wait else None
         self._count(caller.company_id, may_wait)
         try:
-            kept = await self.engine.keep(Intake(statements.KEEP, row, lanes=await self._lanes_waited_for(row)))
+            kept = await self.engine.keep(Intake(statements.KEEP, row, lanes=lanes))
             if kept.id is None:
                 known = await self.known(caller, sale.reference)
                 assert known is not None  # the database has just refused a second one

@@ -168,18 +168,25 @@ class Signing:
                 ended = await self._look_up(case)
                 if ended is not None:
                     return ended
-            elif case.client.profile.stock_first and (waits := await self._waits_for_stock(case)) is not None:
-                return waits
+            elif (ended := await self._without_stock(case)) is not None:
+                return ended
             return await self._send(case)
         except HostDown as down:
             return _behind_breaker(case, down)
 
-    async def _waits_for_stock(self, case: Case) -> Settlement | None:
-        """KRA sells goods only out of stock that it was told of: what is on its way there goes first."""
-        stock_lane_id = case.turn.started.document["stock_lane_id"]
-        if stock_lane_id is None:
+    async def _without_stock(self, case: Case) -> Settlement | None:
+        """What becomes of a sale of more than there is, where no more may be sold. None: there is enough.
+
+        All earlier sales of the branch have left the stock by now. So of two that were taken at the same moment, the
+        second is refused. Where KRA sells only out of stock that it was told of, what is on its way there goes first.
+        """
+        stock_lane_id, stock_first = case.turn.started.document["stock_lane_id"], case.client.profile.stock_first
+        if stock_lane_id is None or (case.seat.row["negative_stock"] and not stock_first):
             return None
-        rows = await self._read(statements.NOT_YET_AT_KRA, {"id": case.id, "stock_lane_id": stock_lane_id})
+        key = {"id": case.id, "stock_lane_id": stock_lane_id}
+        if short := {row["code"]: row["quantity"] for row in await self._read(statements.SHORT_OF, key)}:
+            return _settle_refusal(case, _short(case, short))
+        rows = await self._read(statements.NOT_YET_AT_KRA, key) if stock_first else []
         if not rows:
             return None
         codes = ", ".join(row["code"] for row in rows)
@@ -483,6 +490,17 @@ def _follow(case: Case, invoice_id: int, tag: str) -> Effect:
     row = {"id": invoice_id, "tag": tag, "cause": f"invoice:{invoice_id}", **key}
     lane_id = document["stock_lane_id"]
     return Effect(statements.FOLLOW, row, always=True, lanes=() if lane_id is None else (lane_id,))
+
+
+def _short(case: Case, short: dict[str, int]) -> dict[str, Any]:
+    """The problem of a sale of more than the branch has, which is told in thousandths."""
+    wrongs = []
+    for index, line in enumerate(json_value(case.turn.started.document["lines"])):
+        if line["item_code"] in short:
+            has = format(max(Decimal(short[line["item_code"]]).scaleb(-3), Decimal(0)).normalize(), "f")
+            message = f"The branch has {has} of {line['item_code']} left. Book what came in first."
+            wrongs.append({"field": f"lines[{index}].quantity", "code": "insufficient_stock", "message": message})
+    return {"code": "insufficient_stock", "detail": wrongs[0]["message"], "fields": wrongs}
 
 
 def _may_rebuild(case: Case) -> bool:

@@ -481,57 +481,55 @@ SELECT public_id FROM sales_invoice WHERE status IN ('signed', 'refused', 'cance
     ),
 )
 
-# What a branch has of the items of a sale, and what was promised to sales that wait there, in thousandths. Asked only
-# where no more may be sold than there is. Plan: items and balances by unique keys, the lane's open jobs.
-_HELD = """
-FROM lanes_lane l JOIN lanes_lane s ON s.environment = l.environment AND s.pin = l.pin AND s.branch = l.branch
-    AND s.series = 'stock'
-JOIN stock_balance b ON b.lane_id = s.id JOIN catalog_item c ON c.id = b.item_id AND c.product_type <> '3'
-"""
-HELD = Statement(
-    name="held_items",
-    postgres=f"""
-SELECT c.code, b.quantity, COALESCE((
-    SELECT SUM(round((line->>'quantity')::numeric * 1000)) FROM lanes_job j
-    JOIN sales_invoice i ON i.id = j.document_id CROSS JOIN LATERAL jsonb_array_elements(i.figures->'lines') AS line
-    WHERE j.lane_id = l.id AND j.kind = 'invoice' AND NOT (j.state = 'closed') AND i.kind = 'sale'
-        AND line->>'item_code' = c.code), 0)::bigint AS promised
-{_HELD} WHERE l.id = %(lane_id)s AND c.code = ANY(%(codes)s)
-""",
-    sqlite=(
-        f"""
-SELECT c.code, b.quantity, COALESCE((
-    SELECT SUM(CAST(ROUND(CAST(json_extract(line.value, '$.quantity') AS REAL) * 1000) AS INTEGER)) FROM lanes_job j
-    JOIN sales_invoice i ON i.id = j.document_id JOIN json_each(i.figures, '$.lines') line
-    WHERE j.lane_id = l.id AND j.kind = 'invoice' AND NOT (j.state = 'closed') AND i.kind = 'sale'
-        AND json_extract(line.value, '$.item_code') = c.code), 0) AS promised
-{_HELD} WHERE l.id = :lane_id AND c.code IN (SELECT value FROM json_each(:codes))
-""",
-    ),
-)
-
-# The items of a sale that KRA does not have enough of yet, while movements are still on their way to it
-NOT_YET_AT_KRA = Statement(
-    name="not_yet_at_kra",
-    postgres="""
-SELECT c.code FROM sales_invoice i CROSS JOIN LATERAL jsonb_array_elements(i.figures->'lines') AS line
+# Of which items a sale needs more than there is, at KRA or here, in thousandths. Plan: the sale, items and balances by
+# unique keys.
+_NEEDED = (
+    """
+FROM sales_invoice i CROSS JOIN LATERAL jsonb_array_elements(i.figures->'lines') AS line
 JOIN catalog_item c ON c.company_id = i.company_id AND c.environment = i.environment AND c.code = line->>'item_code'
 JOIN stock_balance b ON b.lane_id = %(stock_lane_id)s AND b.item_id = c.id
 WHERE i.id = %(id)s AND i.kind = 'sale' AND c.product_type <> '3'
-    AND EXISTS (SELECT 1 FROM lanes_job j WHERE j.lane_id = b.lane_id AND NOT (j.state = 'closed'))
-GROUP BY c.code, b.kra_quantity
-HAVING SUM(round((line->>'quantity')::numeric * 1000)) > b.kra_quantity ORDER BY c.code
 """,
-    sqlite=(
-        """
-SELECT c.code FROM sales_invoice i JOIN json_each(i.figures, '$.lines') line
+    """
+FROM sales_invoice i JOIN json_each(i.figures, '$.lines') line
 JOIN catalog_item c ON c.company_id = i.company_id AND c.environment = i.environment
     AND c.code = json_extract(line.value, '$.item_code')
 JOIN stock_balance b ON b.lane_id = :stock_lane_id AND b.item_id = c.id
 WHERE i.id = :id AND i.kind = 'sale' AND c.product_type <> '3'
-    AND EXISTS (SELECT 1 FROM lanes_job j WHERE j.lane_id = b.lane_id AND NOT (j.state = 'closed'))
-GROUP BY c.code, b.kra_quantity
-HAVING SUM(ROUND(CAST(json_extract(line.value, '$.quantity') AS REAL) * 1000)) > b.kra_quantity ORDER BY c.code
+""",
+)
+_NEEDS = (
+    "SUM(round((line->>'quantity')::numeric * 1000))",
+    "SUM(ROUND(CAST(json_extract(line.value, '$.quantity') AS REAL) * 1000))",
+)
+_ON_THE_WAY = "AND EXISTS (SELECT 1 FROM lanes_job j WHERE j.lane_id = b.lane_id AND NOT (j.state = 'closed'))"
+
+# KRA does not have enough of them yet, while movements are still on their way to it
+NOT_YET_AT_KRA = Statement(
+    name="not_yet_at_kra",
+    postgres=f"""
+SELECT c.code {_NEEDED[0]} {_ON_THE_WAY}
+GROUP BY c.code, b.kra_quantity HAVING {_NEEDS[0]} > b.kra_quantity ORDER BY c.code
+""",
+    sqlite=(
+        f"""
+SELECT c.code {_NEEDED[1]} {_ON_THE_WAY}
+GROUP BY c.code, b.kra_quantity HAVING {_NEEDS[1]} > b.kra_quantity ORDER BY c.code
+""",
+    ),
+)
+
+# The branch does not have enough of them now that it is the sale's turn
+SHORT_OF = Statement(
+    name="short_of",
+    postgres=f"""
+SELECT c.code, b.quantity {_NEEDED[0]}
+GROUP BY c.code, b.quantity HAVING {_NEEDS[0]} > b.quantity ORDER BY c.code
+""",
+    sqlite=(
+        f"""
+SELECT c.code, b.quantity {_NEEDED[1]}
+GROUP BY c.code, b.quantity HAVING {_NEEDS[1]} > b.quantity ORDER BY c.code
 """,
     ),
 )

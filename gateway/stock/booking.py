@@ -228,6 +228,14 @@ def run(statement: Statement, row: Row) -> list[dict[str, Any]]:
     return _fetched(statement.postgres, (msgspec.json.encode([row]).decode(),))
 
 
+def run_read(statement: Statement, params: Row) -> list[dict[str, Any]]:
+    """Run an engine's reading statement on Django's own connection, inside the transaction that is open there."""
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        return _fetched(statement.sqlite[0], {name: to_sqlite(value) for name, value in params.items()})
+    return _fetched(statement.postgres, dict(params))
+
+
 def _fetched(sql: str, params: Any) -> list[dict[str, Any]]:
     cursor = connection.connection.cursor()
     try:

@@ -25,8 +25,9 @@ from gateway.lanes import local
 from gateway.lanes.models import Job, Lane
 from gateway.lanes.services import lane_for, queue_job
 from gateway.stock.amounts import goods_amounts
-from gateway.stock.booking import BOOK, JOB_KIND, booking_row, run
+from gateway.stock.booking import BOOK, JOB_KIND, booking_row, run, run_read
 from gateway.stock.models import Balance, Component, Movement, Policy
+from gateway.stock.statements import HELD
 from gateway.tenants.models import Branch, Company
 
 ZERO = Decimal(0)
@@ -101,7 +102,7 @@ def move_stock(
         if is_opening:
             _must_be_new(place.lane, goods)
         if not reason.is_in:
-            _must_be_there(place, goods, lines)
+            _must_be_there(place, goods)
         more: dict[str, Any] = {"is_opening": is_opening, "counterparty_pin": counterparty_pin}
         more |= {"counterparty_name": counterparty_name, "remark": remark, "fingerprint": fingerprint, "actor": by}
         return Booked(_book(place, cause, reason, occurred_on, lines, **more), replayed=False)
@@ -137,7 +138,7 @@ def transfer_stock(
             return Booked(known, True), Booked(_movement(company, environment, in_cause), True)
         source, target = places[from_branch], places[to_branch]
         lines = _lines(company, environment, goods, source.profile)
-        _must_be_there(source, goods, lines)
+        _must_be_there(source, goods)
         own = {"counterparty_pin": company.pin, "counterparty_name": company.name[:60]}
         told: dict[str, Any] = {**own, "remark": remark, "fingerprint": fingerprint, "actor": by}
         left = _book(
@@ -189,7 +190,7 @@ def produce(
         parts = [Goods(part.component.code, part.quantity * quantity) for part in recipe]
         try:
             consumed = _lines(company, environment, parts, place.profile)
-            _must_be_there(place, parts, consumed)
+            _must_be_there(place, parts)
         except StockRefused as refused:
             raise StockRefused([wrong._replace(field="item_code") for wrong in refused.wrongs]) from None
         try:
@@ -345,20 +346,20 @@ def _must_be_new(lane: Lane, goods: Sequence[Goods]) -> None:
         raise StockRefused(wrongs)
 
 
-def _must_be_there(place: Place, goods: Sequence[Goods], lines: Sequence[dict[str, Any]]) -> None:
-    """Refuse to move more than there is, where the company or its KRA wants it so."""
+def _must_be_there(place: Place, goods: Sequence[Goods]) -> None:
+    """Refuse to move more than there is and not promised to sales, where the company or its KRA wants it so."""
     if not place.profile.stock_first and allows_negative(place.company.pk, place.environment):
         return
-    codes = {one.item_code for one in goods}
-    held: dict[str, Decimal] = dict(
-        Balance.objects.filter(lane=place.lane, item__code__in=codes).values_list("item__code", "quantity")
-    )
+    codes = sorted({one.item_code for one in goods})
+    rows = run_read(HELD, {"lane_id": place.lane.pk, "codes": codes})
+    held = {row["code"]: Decimal(row["quantity"] - row["promised"]).scaleb(-3) for row in rows}
     wrongs = []
     for position, one in enumerate(goods):
         left = held.get(one.item_code, ZERO)
         held[one.item_code] = left - one.quantity
         if left < one.quantity:
-            message = f"There are {plain_quantity(left)} of {one.item_code} here, not {plain_quantity(one.quantity)}."
+            has = plain_quantity(max(left, ZERO))
+            message = f"There are {has} of {one.item_code} here, not {plain_quantity(one.quantity)}."
             wrongs.append(Wrong(f"lines[{position}].quantity", "insufficient_stock", message))
     if wrongs:
         raise StockRefused(wrongs)

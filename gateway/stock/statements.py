@@ -209,3 +209,35 @@ WHERE id = :id AND status IN {_OPEN} RETURNING id
 """,
     ),
 )
+
+# What a branch has of some items, and what was promised to sales that wait there, in thousandths; `lane_id` is any lane
+# of the branch. Asked only where no more may go out than there is. Plan: lanes, items and balances by unique keys, the
+# open jobs of the lane of sales.
+_HELD = """
+FROM lanes_lane beside JOIN lanes_lane s ON s.environment = beside.environment AND s.pin = beside.pin
+    AND s.branch = beside.branch AND s.series = 'stock'
+LEFT JOIN lanes_lane l ON l.environment = beside.environment AND l.pin = beside.pin AND l.branch = beside.branch
+    AND l.series = 'invoice'
+JOIN stock_balance b ON b.lane_id = s.id JOIN catalog_item c ON c.id = b.item_id AND c.product_type <> '3'
+"""
+HELD = Statement(
+    name="held_items",
+    postgres=f"""
+SELECT s.id AS stock_lane_id, c.code, b.quantity, COALESCE((
+    SELECT SUM(round((line->>'quantity')::numeric * 1000)) FROM lanes_job j
+    JOIN sales_invoice i ON i.id = j.document_id CROSS JOIN LATERAL jsonb_array_elements(i.figures->'lines') AS line
+    WHERE j.lane_id = l.id AND j.kind = 'invoice' AND NOT (j.state = 'closed') AND i.kind = 'sale'
+        AND line->>'item_code' = c.code), 0)::bigint AS promised
+{_HELD} WHERE beside.id = %(lane_id)s AND c.code = ANY(%(codes)s)
+""",
+    sqlite=(
+        f"""
+SELECT s.id AS stock_lane_id, c.code, b.quantity, COALESCE((
+    SELECT SUM(CAST(ROUND(CAST(json_extract(line.value, '$.quantity') AS REAL) * 1000) AS INTEGER)) FROM lanes_job j
+    JOIN sales_invoice i ON i.id = j.document_id JOIN json_each(i.figures, '$.lines') line
+    WHERE j.lane_id = l.id AND j.kind = 'invoice' AND NOT (j.state = 'closed') AND i.kind = 'sale'
+        AND json_extract(line.value, '$.item_code') = c.code), 0) AS promised
+{_HELD} WHERE beside.id = :lane_id AND c.code IN (SELECT value FROM json_each(:codes))
+""",
+    ),
+)
