@@ -18,7 +18,7 @@ from gateway.kra.documents import Credentials, Exchange
 from gateway.kra.errors import Busy, DeviceTrouble, Drift, Duplicate, KraError, NoAnswer, NotSent, plain
 from gateway.kra.stock_documents import ImportDecision
 from gateway.lanes.attempts import attempt_effect
-from gateway.lanes.engine import Turn
+from gateway.lanes.engine import LeaseLost, Turn
 from gateway.lanes.store import Effect, Settlement
 from gateway.lanes.stored import json_value, moment_value
 from gateway.lanes.telling import TELL_HELD
@@ -105,6 +105,10 @@ class Sending:
             return _hold(case, f"The key of device {seat.row['serial']} cannot be opened: {error}.")
         except HostDown as down:
             settlement = _wait(case, "KRA does not answer anybody at the moment.", rest_seconds=down.seconds)
+        except LeaseLost:
+            if case.unanswered_at is not None:
+                raise
+            settlement = _wait(case, "the lease ran out before sending", rest_seconds=1.0)
         if settlement.failed:
             lane_id = turn.started.lane_id
             case.host.rests(lane_id, lambda seconds: turn.engine.end_rest(lane_id, after_seconds=seconds))
