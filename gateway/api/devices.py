@@ -100,6 +100,12 @@ class KeyIn(Body):
     last_number: Annotated[int, Field(ge=0, le=9_999_999_999)] = Field(
         description="The last invoice number that KRA has accepted from this branch; 0 for none."
     )
+    last_stock_number: Annotated[int, Field(ge=0, le=9_999_999_999)] = Field(
+        0, description="The last stock movement (sarNo) that KRA has recorded of this branch."
+    )
+    last_purchase_number: Annotated[int, Field(ge=0, le=9_999_999_999)] = Field(
+        0, description="The last purchase that KRA has recorded; only branch 00 has purchases."
+    )
 
 
 class ReplaceIn(Body):
@@ -206,7 +212,7 @@ def key(request: EitherRequest, device: str, body: KeyIn) -> dict[str, Any]:
 
     The branch's numbers go on after `last_number`. For an OSCU KRA is asked first whether it takes the key, has an
     invoice with this number, and none after it; a VSCU has no such look-up, there the number is taken as told. The key
-    is never shown again. If the device replaces another, that one is retired.
+    is never shown again. The other two numbers are taken as told. If the device replaces another, that one is retired.
     """
     must(request.auth, Right.MANAGE_DEVICES)
     found = _find(request, device)
@@ -222,6 +228,8 @@ def key(request: EitherRequest, device: str, body: KeyIn) -> dict[str, Any]:
                 device_id=body.device_id,
             ),
             last_number=body.last_number,
+            last_stock_number=body.last_stock_number,
+            last_purchase_number=body.last_purchase_number,
             now=timezone.now(),
             actor=request.auth.actor,
         )

@@ -16,7 +16,7 @@ from gateway.catalog.going_live import NotReadyToGoLive
 from gateway.catalog.judging import RowsRefused
 from gateway.catalog.services import ItemInFlight, ItemRetired, ItemUnknown
 from gateway.catalog.sheets import BadFile
-from gateway.devices.keys import KeyRefused, NotTheLastNumber
+from gateway.devices.keys import KeyRefused, NoPurchasesHere, NotTheLastNumber
 from gateway.devices.queries import DeviceUnclear, DeviceUnknown, WrongAddress, WrongProfile
 from gateway.devices.services import BranchHasActiveDevice, DeviceNotReady, LaneInUse, SerialTaken
 from gateway.devices.stages import ProductionClosed
@@ -68,6 +68,9 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
         plain(error.error),
         kra={"code": error.error.code, "message": error.error.message},
         fields=[field("key", "refused_by_kra", "KRA does not take this key for this device.")],
+    ),
+    NoPurchasesHere: lambda error: invalid(
+        [field("last_purchase_number", "not_head_office", f"Branch {error} has no purchases; branch 00 has.")]
     ),
     NotTheLastNumber: lambda error: invalid([field("last_number", "not_the_last", str(error))]),
     NotReadyToGoLive: lambda error: Problem(

@@ -32,6 +32,7 @@ from gateway.kra.errors import Busy, DeviceTrouble, KraError, NoAnswer, NotOffer
 from gateway.kra.masking import scrubbed
 from gateway.kra.profiles import Flavour, Profile
 from gateway.lanes.models import Lane
+from gateway.lanes.services import lane_for
 from gateway.lib.crypto import SealBroken
 from gateway.tenants.models import Branch
 from gateway.tenants.vault import device_answers_aad, device_key_aad, open_for, seal_for
@@ -224,8 +225,10 @@ def settle_success(
     ):
         _fill_branch(device.branch, activation)
         if profile.flavour is Flavour.VSCU:
-            following = activation.last_numbers.get("sale_invoice", 0) + 1
-            Lane.objects.filter(pk=device.lane_id, owner=None, next_number__lt=following).update(next_number=following)
+            _go_on_after(device.lane, activation.last_numbers.get("sale_invoice", 0))
+            if purchases := activation.last_numbers.get("purchase_invoice", 0):
+                series = {"environment": device.environment, "branch": device.branch.code}
+                _go_on_after(lane_for(device.company, series=Lane.Series.PURCHASE, **series), purchases)
         told = scrubbed(exchange.answer_masked, [activation.key, activation.internal_key, activation.signing_key])
         exchange = msgspec.structs.replace(exchange, answer_masked=told)
         add_attempt(device, exchange, outcome="done", code="000", message="")
@@ -237,6 +240,10 @@ def settle_success(
             machine_code=activation.machine_code,
         )
     return fresh(device)
+
+
+def _go_on_after(lane: Lane, number: int) -> None:
+    Lane.objects.filter(pk=lane.pk, owner=None, next_number__lte=number).update(next_number=number + 1)
 
 
 @transaction.atomic

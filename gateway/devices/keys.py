@@ -26,8 +26,11 @@ from gateway.kra.client import Client, read_activation
 from gateway.kra.documents import Credentials, Exchange
 from gateway.kra.errors import DeviceTrouble, KraError, Refused
 from gateway.kra.profiles import Profile
+from gateway.lanes.models import Lane
+from gateway.lanes.services import lane_for
 from gateway.tenants.vault import device_key_aad, seal_for
 
+HEAD_OFFICE = "00"
 _NOT_ACTIVE = (Device.Status.WAITING, Device.Status.ACTIVATING, Device.Status.TROUBLE)
 
 
@@ -43,22 +46,39 @@ class NotTheLastNumber(Exception):
     """KRA has no invoice with the number that was said to be its last one, or has one after it."""
 
 
+class NoPurchasesHere(Exception):
+    """Only the head office (branch 00) has a series of purchases."""
+
+
 class NothingInEscrow(Exception):
     """No copy in escrow gives this device a key; the text says what was found."""
 
 
-def enter_key(*, device: Device, entered: EnteredKey, last_number: int, now: datetime, actor: str = "") -> Device:
+def enter_key(
+    *,
+    device: Device,
+    entered: EnteredKey,
+    last_number: int,
+    last_stock_number: int = 0,
+    last_purchase_number: int = 0,
+    now: datetime,
+    actor: str = "",
+) -> Device:
     """Make a device active with what KRA gave earlier, to another system or in an answer we lost.
 
     `last_number` is the last invoice number KRA has accepted from this branch, 0 for none; the series goes on after it.
     With an OSCU key KRA is asked whether that is so, before anything is kept. A VSCU keeps its own key and has no such
-    look-up: there the number is taken as it is told. What the device replaces is retired.
+    look-up: there the number is taken as it is told. The last numbers of stock movements and of purchases (a head
+    office's) are taken as told too; 0 leaves the series as it is. What the device replaces is retired.
 
-    Raises DeviceNotReady for a device that is active, retired or being activated at this moment; BranchHasActiveDevice;
-    LaneInUse; KeyRefused; NotTheLastNumber; and of `kra.errors` what leaves the question open (NotSent, Busy).
+    Raises NoPurchasesHere; DeviceNotReady for a device that is active, retired or being activated at this moment;
+    BranchHasActiveDevice; LaneInUse; KeyRefused; NotTheLastNumber; and of `kra.errors` what leaves the question open
+    (NotSent, Busy).
     """
     device = fresh(device)
     _may_get_key(device, now)
+    if last_purchase_number and device.branch.code != HEAD_OFFICE:
+        raise NoPurchasesHere(device.branch.code)
     profile = profile_for(device)
     exchanges: list[Exchange] = []
     if device.kind == Device.Kind.OSCU:
@@ -74,6 +94,10 @@ def enter_key(*, device: Device, entered: EnteredKey, last_number: int, now: dat
         lock_branch(device)
         _may_get_key(fresh(device), now)
         move_number(device.lane, last_number + 1)
+        for series, number in ((Lane.Series.STOCK, last_stock_number), (Lane.Series.PURCHASE, last_purchase_number)):
+            if number:
+                told = {"environment": device.environment, "branch": device.branch.code, "series": series}
+                move_number(lane_for(device.company, **told), number + 1)
         if entered.key:
             escrow.keep(device, entered)
         become_active(device, now=now, actor=actor, only_from=_NOT_ACTIVE, **_facts(device, entered))
@@ -84,6 +108,8 @@ def enter_key(*, device: Device, entered: EnteredKey, last_number: int, now: dat
             "device.key_entered",
             actor,
             last_number=last_number,
+            last_stock_number=last_stock_number,
+            last_purchase_number=last_purchase_number,
             control_unit=entered.control_unit_id,
             checked_at_kra=bool(exchanges),
         )

@@ -12,7 +12,7 @@ from gateway.devices.activation import SENTENCES
 from gateway.devices.models import Device
 from gateway.devices.onboarding import Onboarded
 from gateway.lanes.models import Job, Lane
-from gateway.tenants.models import Company, Role
+from gateway.tenants.models import Branch, Company, Role
 from gateway.tenants.services import make_api_key
 from tests.api.caller import Caller
 from tests.api.problems import fields, problem
@@ -156,6 +156,24 @@ def test_an_existing_key_is_entered_by_hand_and_never_shown_again(other: tuple[S
     shown = owner.get(f"/api/device/{shop.device}/status/")
     for answer in (response, again, shown):
         assert shop.key not in answer.content.decode()
+
+
+def test_stock_and_purchases_go_on_after_their_last_numbers_too(other: tuple[Shop, Caller]) -> None:
+    shop, owner = other
+    path, told = f"/api/device/{shop.device}/key/", {**KEY, "key": shop.key, "last_number": 1}
+    wrong = owner.post(path, {**told, "last_stock_number": -1, "last_purchase_number": "x"})
+    assert fields(wrong) == {"last_stock_number": "too_small", "last_purchase_number": "not_whole_number"}
+    assert owner.post(path, {**told, "last_stock_number": 812, "last_purchase_number": 96}).status_code == 200
+    numbers = dict(Lane.objects.exclude(series="item").values_list("series", "next_number"))
+    assert numbers == {"invoice": 2, "stock": 813, "purchase": 97}
+
+
+def test_only_the_head_office_has_purchases(other: tuple[Shop, Caller]) -> None:
+    shop, owner = other
+    Branch.objects.update(code="01")
+    told = {**KEY, "key": shop.key, "last_number": 1, "last_purchase_number": 1}
+    wrong = owner.post(f"/api/device/{shop.device}/key/", told)
+    assert fields(wrong) == {"last_purchase_number": "not_head_office"}
 
 
 def test_kra_is_asked_whether_key_and_number_are_right(other: tuple[Shop, Caller]) -> None:
