@@ -25,6 +25,7 @@ from tests import servers
 
 ROOT = Path(__file__).parent.parent
 SUGAR = {"code": "SUGAR", "name": "Brown sugar 1kg", "tax_type": "B", "item_class": "5016150900", "quantity_unit": "KG"}
+OWNERS_PASSWORD = "correct horse battery"
 _pins = itertools.count(int(time.time()) % 1_000_000 * 100)
 
 
@@ -71,9 +72,20 @@ class Gateway:
         )
 
     def onboard(
-        self, simulator: servers.Simulator, *, pin: str = "", branch: str = "00", operator: str = "", **company: str
+        self,
+        simulator: servers.Simulator,
+        *,
+        pin: str = "",
+        branch: str = "00",
+        operator: str = "",
+        owner: str = "",
+        **company: str,
     ) -> "Shop":
-        """A company with one active device and one registered item; `operator` is a key where onboarding needs one."""
+        """A company with one active device and one registered item; `operator` is a key where onboarding needs one.
+
+        `owner` is the address of somebody who owns it and signs in with OWNERS_PASSWORD.
+        """
+        people = {"owner": {"email": owner, "name": "Wanjiru Kamau", "password": OWNERS_PASSWORD}} if owner else {}
         pin = pin or f"P{next(_pins) % 10**9:09d}X"
         serial = f"SERIAL-{pin}-{branch}"
         simulator.approve(pin, branch, serial)
@@ -84,6 +96,7 @@ class Gateway:
                 "company": {"pin": pin, "name": "Amani Stores Ltd", **company},
                 "branch": {"code": branch, "name": "Head office", "address": "Moi Avenue 12", "city": "Nairobi"},
                 "device": {"serial": serial, "device_type": "oscu"},
+                **people,
             },
             key=operator,
         )

@@ -32,7 +32,8 @@ from gateway.stock.services import StockReferenceReused, StockRefused, plain_qua
 from gateway.tenants.companies import BranchTaken
 from gateway.tenants.invitations import AlreadyInvited, AlreadyMember, InvitationClosed
 from gateway.tenants.keys import ExpiryWrong, KeyEnded, ReachesFurther
-from gateway.tenants.people import BadAccessEnd, NotAllowed
+from gateway.tenants.models import Member
+from gateway.tenants.people import BadAccessEnd, LastOwner, NotAllowed
 from gateway.tenants.services import PinTaken
 
 RETRY_SECONDS = 10
@@ -46,6 +47,8 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     AlreadyMember: lambda error: Problem("already_member", f"{error} has a place in the company already."),
     AlreadyInvited: lambda error: Problem("already_invited", f"An invitation of {error} is open."),
     InvitationClosed: lambda error: Problem("invitation_closed", f"The invitation of {error} is closed."),
+    LastOwner: lambda error: Problem("last_owner", str(error)),
+    Member.DoesNotExist: lambda error: Problem("not_found", "Nobody with this id has a place in the company."),
     NotAllowed: lambda error: Problem("role_not_allowed", str(error)),
     BadAccessEnd: lambda error: invalid([field("access_until", "wrong_end", str(error))]),
     KeyEnded: lambda error: Problem("key_ended", _sentence(error)),

@@ -90,6 +90,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_branch": {"name": "Westlands Mall", "bottom_message": "Asante, karibu tena"},
     "make_key": {"role": "cashier", "name": "Till 3"},
     "rotate_key": {"overlap_seconds": 3600},
+    "change_member": {"role": "manager"},
     "invite": {"email": "kim@amani.example", "name": "Kim Otieno", "role": "accountant"},
 }
 

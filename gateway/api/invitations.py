@@ -72,14 +72,14 @@ def invite(request: EitherRequest, id: str, body: InvitationIn) -> Status[dict[s
 
     Nobody gives more rights than they have.
     """
-    company = _managed(request.auth, id)
+    company = managed_company(request.auth, id)
     made = invitations.invite(
         company,
         email=body.email,
         name=body.name or "",
         role=body.role,
         access_until=body.access_until,
-        by=_actor(request.auth),
+        by=actor_in(request.auth),
         now=timezone.now(),
         journal=record,
     )
@@ -111,8 +111,8 @@ def all_invitations(request: EitherRequest, id: str, wanted: Query[InvitationsIn
 )
 def resend(request: EitherRequest, id: str, invitation: str) -> dict[str, Any]:
     """Send a new link, good for seven days from now; the one before stops working."""
-    found = _find(_managed(request.auth, id), invitation)
-    return _out(invitations.resend(found, by=_actor(request.auth), now=timezone.now(), journal=record))
+    found = _find(managed_company(request.auth, id), invitation)
+    return _out(invitations.resend(found, by=actor_in(request.auth), now=timezone.now(), journal=record))
 
 
 @router.post(
@@ -124,11 +124,11 @@ def resend(request: EitherRequest, id: str, invitation: str) -> dict[str, Any]:
 )
 def revoke(request: EitherRequest, id: str, invitation: str) -> dict[str, Any]:
     """Make an invitation's link stop working."""
-    found = _find(_managed(request.auth, id), invitation)
-    return _out(invitations.revoke(found, by=_actor(request.auth), now=timezone.now(), journal=record))
+    found = _find(managed_company(request.auth, id), invitation)
+    return _out(invitations.revoke(found, by=actor_in(request.auth), now=timezone.now(), journal=record))
 
 
-def _managed(caller: Principal | Operator, id: str) -> Company:
+def managed_company(caller: Principal | Operator, id: str) -> Company:
     """The company, for who changes its people."""
     company = the_company(caller, id)
     must(caller, Right.MANAGE_PEOPLE)
@@ -146,7 +146,8 @@ def _find(company: Company, id: str) -> Invitation:
     return found
 
 
-def _actor(caller: Principal | Operator) -> Actor:
+def actor_in(caller: Principal | Operator) -> Actor:
+    """How the services know whoever speaks."""
     return Actor(role=caller.role, name=caller.actor)
 
 

@@ -31,6 +31,7 @@ from gateway.api import (
     kra_records,
     logs,
     lookups,
+    members,
     onboarding,
     purchases,
     stock,
@@ -77,6 +78,7 @@ for prefix, router in {
     "branches": branches.router,
     "keys": keys.router,
     "invitations": invitations.router,
+    "members": members.router,
     "devices": devices.router,
     "environment": environment.router,
     "company devices": company_devices.router,
@@ -109,7 +111,7 @@ def guarded(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             with nothing():  # until the key has said whose rows may be seen
-                response = _too_large(request) or view(request, *args, **kwargs)
+                response = _too_large(request) or _unheard_of(request) or view(request, *args, **kwargs)
         except Exception as error:  # the last door: whatever it is, the caller gets a document
             response = answer_error(request, error)
         if response.status_code == 405 and response.get("Content-Type") != CONTENT_TYPE:
@@ -156,6 +158,13 @@ def urlpatterns() -> list[URLPattern | URLResolver]:
             made.append(URLPattern(pattern.pattern, guarded(pattern.callback), pattern.default_args, pattern.name))
     hot = [path(route, hot_path, {"method": method}) for route, method in HOT_ROUTES.items()]
     return [*made, *hot, re_path(r"", no_such_path)]
+
+
+def _unheard_of(request: HttpRequest) -> HttpResponse | None:
+    """404 for a path with a NUL in it: that is in no id and no code, and PostgreSQL refuses to be asked for it."""
+    if "\x00" not in request.path:
+        return None
+    return answer_problem(request, Problem("not_found", "There is nothing at this path."))
 
 
 def _too_large(request: HttpRequest) -> HttpResponse | None:

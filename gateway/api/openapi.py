@@ -24,6 +24,7 @@ _TAGS = [
     {"name": "devices", "description": "Control units and their activation."},
     {"name": "companies", "description": "Companies and their branches."},
     {"name": "keys", "description": "API keys: make, rotate, revoke."},
+    {"name": "people", "description": "Who has a place in a company: invitations, roles."},
     {"name": "onboarding", "description": "A taxpayer's first day."},
     {"name": "operation", "description": "Whether the gateway is well."},
 ]

@@ -101,8 +101,11 @@ PROBLEMS: dict[str, Kind] = {
     "branch_taken": Kind(
         409, "The company has this branch already", "Change it with PUT …/branches/{code}/, or take another code."
     ),
-    "already_member": Kind(
-        409, "The person has a place in the company", "Change their role on the company's page of people."
+    "already_member": Kind(409, "The person has a place in the company", "Change their role with PUT …/members/{id}/."),
+    "last_owner": Kind(
+        409,
+        "The company would have no owner",
+        "Make somebody else an owner first, without an end to it; then try again.",
     ),
     "already_invited": Kind(
         409, "The person is invited already", "Send that invitation again with POST …/resend/, or revoke it first."

@@ -4,11 +4,12 @@ The journal stands above this room. Whoever calls these hands it in as `journal`
 """
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.tenants.keys import Journal
 from gateway.tenants.models import Company, Member, OperatorRole, Role, User
 from gateway.tenants.rights import Right, may, rights_of
@@ -69,13 +70,42 @@ def check_access_end(role: str, ends_at: datetime | None, *, now: datetime) -> N
         raise BadAccessEnd(f"The end must lie ahead, and at most {MOST_DAYS} days.")
 
 
+class Page(NamedTuple):
+    """Members in the order in which they came, and the cursor of the next page, None at the end."""
+
+    members: list[Member]
+    next: str | None
+
+
+def list_members(company: Company, *, role: str | None, limit: int, cursor: str | None = None) -> Page:
+    """A page of a company's people. Raises lib.cursor.BadCursor for a cursor that this list has not given."""
+    rows = Member.objects.filter(company=company)
+    if cursor is not None:
+        after = rows.filter(user__public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
+        if after is None:
+            raise BadCursor(cursor)
+        rows = rows.filter(pk__gt=after)
+    if role is not None:
+        rows = rows.filter(role=role)
+    page = list(rows.select_related("user").order_by("pk")[: limit + 1])
+    return Page(page[:limit], write_cursor(page[limit - 1].user.public_id) if len(page) > limit else None)
+
+
+def status_of(member: Member, *, now: datetime) -> Literal["active", "ended", "switched_off"]:
+    """Whether somebody's place holds; the staff can switch an account off."""
+    if not member.user.is_active:
+        return "switched_off"
+    return "active" if member.expires_at is None or member.expires_at > now else "ended"
+
+
 @transaction.atomic
 def change_role(
     member: Member, *, role: str, ends_at: datetime | None, by: Actor, now: datetime, journal: Journal
 ) -> Member:
     """Give a member another role, with an end or without. The same role and end again changes and records nothing.
 
-    Raises NotAllowed, BadAccessEnd, and LastOwner when nobody would be left to manage the company.
+    Raises NotAllowed, BadAccessEnd, LastOwner when nobody would be left to manage the company, and Member.DoesNotExist
+    for who was taken out a moment ago.
     """
     member = _locked(member)
     must_give(by, member.role)
@@ -105,7 +135,8 @@ def change_role(
 def remove_member(member: Member, *, by: Actor, now: datetime, journal: Journal) -> None:
     """Take a person out of a company; from the next request on they see nothing of it.
 
-    Raises NotAllowed, and LastOwner when nobody would be left to manage the company.
+    Raises NotAllowed, LastOwner when nobody would be left to manage the company, and Member.DoesNotExist for who was
+    taken out a moment ago.
     """
     member = _locked(member)
     must_give(by, member.role)

@@ -198,3 +198,8 @@ def test_a_mistake_is_told_as_with_a_sale(owner: Caller, body: Any, field: str, 
     count = len(document["fields"])
     several = f"{count} fields are wrong; nothing was kept. First: {said}"
     assert document["detail"] == (said if count == 1 else several)
+
+
+@pytest.mark.parametrize("path", ["/api/stock/recipes/%00/", "/api/codes/%00/", "/api/device/%00/status/", "/api/%00/"])
+def test_a_path_with_a_nul_in_it_is_a_path_to_nothing(owner: Caller, path: str) -> None:
+    problem(owner.get(path), 404, "not_found")

@@ -21,6 +21,7 @@ from gateway.api.items import ItemsIn
 from gateway.api.keys import KeyNew, RotateIn
 from gateway.api.kra_records import CustomerIn, InsurerIn, UserIn
 from gateway.api.main import HOT_ROUTES
+from gateway.api.members import MemberChange
 from gateway.api.onboarding import OnboardIn
 from gateway.api.openapi import schema
 from gateway.api.problems import PROBLEMS
@@ -120,7 +121,7 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies |= {"replace_device": ReplaceIn, "retire_device": RetireIn}
     bodies |= {"set_company_status": StatusIn, "add_branch": BranchNew, "change_branch": BranchChange}
     bodies |= {"make_key": KeyNew, "rotate_key": RotateIn, "invite": InvitationIn}
-    bodies |= {"make_key": KeyNew, "rotate_key": RotateIn}
+    bodies |= {"change_member": MemberChange}
     bodies |= {"open_stock": stock.OpeningIn, "adjust_stock": stock.AdjustmentIn, "transfer_stock": stock.TransferIn}
     bodies |= {"produce": stock.ProductionIn, "set_recipe": stock.RecipeIn, "set_stock_policy": stock.PolicyIn}
     bodies |= {"repair_drift": stock.RepairIn, "post_bill": purchases.BillIn, "accept_purchase": purchases.AcceptIn}

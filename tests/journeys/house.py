@@ -33,6 +33,7 @@ class House:
     item: str
     upload: str = ""
     invitation: str = ""
+    member: str = ""
     customer: str = ""
     keys: dict[str, str] = field(default_factory=dict)  # of Amani by role, of the staff by role, and some others
 
@@ -42,7 +43,12 @@ class House:
         ids = {"company": self.amani.company, "device": self.amani.device}
         ids |= {"document": self.document, "item": self.item, "prefix": self.keys["owner"][:16]}
         ids |= {"upload": self.upload, "row": "AMANI-SECRET-ROW"}
-        ids |= {"invitation": self.invitation, "customer": self.customer, "buyer": "Secret Buyer"}
+        ids |= {
+            "invitation": self.invitation,
+            "member": self.member,
+            "customer": self.customer,
+            "buyer": "Secret Buyer",
+        }
         return {**ids, "pin": self.amani.pin, "name": AMANI, "reference": REFERENCE, "item code": ITEM}
 
     def ask(self, who: str, method: str, path: str, body: Any = None) -> Answer:
@@ -62,16 +68,16 @@ class House:
 
 
 @contextmanager
-def open_house(folder: Path, database_url: str, simulator: servers.Simulator) -> Iterator[House]:
+def open_house(folder: Path, database_url: str, simulator: servers.Simulator, **settings: str) -> Iterator[House]:
     """The house, until the block ends. Onboarding needs an operator key here, as in production."""
-    settings = {"OPEN_ONBOARDING": "false", "LIMIT_WRONG_KEYS": ""}
+    settings = {"OPEN_ONBOARDING": "false", "LIMIT_WRONG_KEYS": "", **settings}
     with running_gateway(folder, database_url, simulator, **settings) as gateway:
         staff = {
             role: gateway.manage("create_operator_key", f"{role}@integrator.example", "--role", role) for role in STAFF
         }
         reseller = gateway.manage("create_operator_key", "admin@duka.example", "--reseller", "Duka Systems")
         amani, stranger, victim = (
-            gateway.onboard(simulator, operator=staff["admin"], name=name)
+            gateway.onboard(simulator, operator=staff["admin"], owner=f"owner@{name[:5].lower()}.example", name=name)
             for name in (AMANI, "Stranger Ltd", "Victim Ltd")
         )
         amani.register([{"code": ITEM, "name": "Secret tea", "tax_type": "B", "item_class": "5016150900"}])
@@ -85,6 +91,8 @@ def open_house(folder: Path, database_url: str, simulator: servers.Simulator) ->
         guest = {"email": "secret.guest@amani.example", "role": "viewer"}
         path = f"/api/companies/{amani.company}/invitations/"
         house.invitation = house.ask("owner", "POST", path, guest).body["id"]
+        people = house.ask("owner", "GET", f"/api/companies/{amani.company}/members/").body["members"]
+        house.member = people[0]["id"]
         buyer = {"number": "C-9", "pin": "A011111111A", "name": "Secret Buyer"}
         house.customer = house.ask("owner", "POST", "/api/customers/", buyer).body["id"]
         house.upload = house.ask("owner", "POST", "/api/items/uploads/", FILE).body["id"]

@@ -46,6 +46,9 @@ ROWS: dict[str, Row] = {
     "POST /api/companies/{id}/invitations/": _both(Right.MANAGE_PEOPLE),
     "POST /api/companies/{id}/invitations/{invitation}/resend/": _both(Right.MANAGE_PEOPLE),
     "POST /api/companies/{id}/invitations/{invitation}/revoke/": _both(Right.MANAGE_PEOPLE),
+    "GET /api/companies/{id}/members/": _both(Right.MANAGE_PEOPLE),
+    "PUT /api/companies/{id}/members/{member}/": _both(Right.MANAGE_PEOPLE),
+    "POST /api/companies/{id}/members/{member}/remove/": _both(Right.MANAGE_PEOPLE),
     "GET /api/integration/capabilities/": Row(READ),
     # sales
     "POST /api/sales/": Row(Right.SELL),
@@ -150,7 +153,7 @@ OF_COMPANIES = [route for route in WITH_IDS if "companies/{id}" in route]
 def filled(house: House, route: str) -> tuple[str, str]:
     """Method and path of a route, with the ids of Amani's things in it."""
     method, _, path = route.partition(" ")
-    values = {"invitation": house.invitation, "pin": house.stranger.pin, "number": "1"}
+    values = {"invitation": house.invitation, "member": house.member, "pin": house.stranger.pin, "number": "1"}
     values |= {"device": house.amani.device, "prefix": house.keys["spare"][:16], "code": "00", "name": "countries"}
     if "classifications" in path:
         values["code"] = "5016150900"
@@ -260,7 +263,7 @@ def test_a_key_of_the_other_environment_finds_none_of_its_ids(house: House, rout
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("GET ")])
 def test_a_key_of_the_other_environment_reads_nothing_of_this_one(house: House, route: str) -> None:
     method, path = filled(house, route)
-    of_company = {"company", "pin", "name", "invitation"}  # people belong to no environment
+    of_company = {"company", "pin", "name", "invitation", "member"}  # people belong to no environment
     hidden = {name: value for name, value in hidden_by(house, route).items() if name not in of_company}
     assert seen_in(house.ask("production", method, path), hidden) == []
 
