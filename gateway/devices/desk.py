@@ -100,10 +100,13 @@ class Desk:
         self._seats[device_id] = (time.monotonic() + FORGET_SECONDS, seat)
         return seat
 
-    async def of_company(self, company_id: int, environment: str) -> list[Seat]:
-        """All devices of a company in an environment, retired ones too, in order of their making."""
+    async def of_company(self, company_id: int, environment: str, *, afresh: bool = False) -> list[Seat]:
+        """All devices of a company in an environment, retired ones too, in order of their making.
+
+        `afresh`: read now, for who looked in vain in what is remembered.
+        """
         known = self._companies.get((company_id, environment))
-        if known is not None and known[0] > time.monotonic():
+        if not afresh and known is not None and known[0] > time.monotonic():
             return known[1]
         rows = await self._read(OF_COMPANY, {"company_id": company_id, "environment": environment})
         seats = [_seat(row) for row in rows]

@@ -199,25 +199,13 @@ class Till:
         return marked(await self.shelf.items(caller.company_id, caller.environment, codes), sale)
 
     async def _find_seat(self, sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
+        """The device that signs. One that was added or activated a moment ago is found as well."""
         seats = await self.desk.of_company(caller.company_id, caller.environment)
-        seats = [seat for seat in seats if kind is None or seat.row["kind"] == kind]
-        if caller.device is not None:
-            seats = [seat for seat in seats if seat.public_id == caller.device]
-        if sale.device is not None:
-            seats = [seat for seat in seats if sale.device in (str(seat.public_id), seat.row["serial"])]
-        else:
-            in_use = [seat for seat in seats if seat.row["status"] != Device.Status.RETIRED]
-            if len(in_use) > 1:
-                active = [seat for seat in in_use if seat.is_active]
-                if len(active) != 1:
-                    raise Invalid([Wrong("device", "missing", "The company has several devices: say which one.")])
-                in_use = active
-            seats = in_use
-        if not seats:
-            raise DeviceNotFound
-        if seats[0].row["status"] not in (Device.Status.ACTIVE, Device.Status.TROUBLE):
-            raise DeviceNotReady(f"The device {seats[0].row['serial']} is {seats[0].row['status']}.")
-        return seats[0]
+        try:
+            return _chosen(seats, sale, caller, kind)
+        except (DeviceNotFound, DeviceNotReady):
+            seats = await self.desk.of_company(caller.company_id, caller.environment, afresh=True)
+            return _chosen(seats, sale, caller, kind)
 
     async def _keep(
         self,
@@ -331,6 +319,28 @@ class Till:
 def _may_see(caller: Caller, row: Mapping[str, Any]) -> bool:
     """Whether a key that is bound to one device may see the invoice."""
     return caller.device is None or uuid.UUID(str(row["device_public_id"])) == caller.device
+
+
+def _chosen(seats: list[Seat], sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
+    """The one of these devices that signs this sale. Raises DeviceNotFound, DeviceNotReady, Invalid."""
+    seats = [seat for seat in seats if kind is None or seat.row["kind"] == kind]
+    if caller.device is not None:
+        seats = [seat for seat in seats if seat.public_id == caller.device]
+    if sale.device is not None:
+        seats = [seat for seat in seats if sale.device in (str(seat.public_id), seat.row["serial"])]
+    else:
+        in_use = [seat for seat in seats if seat.row["status"] != Device.Status.RETIRED]
+        if len(in_use) > 1:
+            active = [seat for seat in in_use if seat.is_active]
+            if len(active) != 1:
+                raise Invalid([Wrong("device", "missing", "The company has several devices: say which one.")])
+            in_use = active
+        seats = in_use
+    if not seats:
+        raise DeviceNotFound
+    if seats[0].row["status"] not in (Device.Status.ACTIVE, Device.Status.TROUBLE):
+        raise DeviceNotReady(f"The device {seats[0].row['serial']} is {seats[0].row['status']}.")
+    return seats[0]
 
 
 async def _within(future: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any] | None:
