@@ -32,6 +32,7 @@ class PointOut(Schema):
     step: str
     done: bool
     detail: str = Field(description="What is there, or what to do.")
+    warning: str | None = Field(None, description="What looks wrong and stops nothing.")
 
 
 class EnvironmentOut(Schema):

@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce, Now
 
 from gateway.audit.models import Event
 from gateway.audit.services import record
-from gateway.catalog.models import Item
+from gateway.catalog.models import Item, PinLookup
 from gateway.catalog.reference import has_reference_data
 from gateway.catalog.services import JOB_KIND, locked_lane
 from gateway.devices.models import Device, Stage
@@ -25,11 +25,12 @@ _NOT_COPIED = {"id", "public_id", "environment", "kra_code", "status", "problem"
 
 
 class Point(NamedTuple):
-    """One point of a checklist; `detail` says what is there, or what to do."""
+    """One point of a checklist; `detail` says what is there, or what to do. A `warning` stops nothing."""
 
     step: str
     done: bool
     detail: str
+    warning: str | None = None
 
 
 class NotReadyToGoLive(Exception):
@@ -53,7 +54,7 @@ def setting_up(company: Company, environment: str) -> list[Point]:
     active = [device for device in in_use if device.status == Device.Status.ACTIVE]
     has_lists = any(has_reference_data(device) for device in active)
     return [
-        _company(company),
+        _company(company)._replace(warning=_doubt_of_pin(company, environment)),
         _owner(company),
         _devices(in_use, active),
         Point(
@@ -144,6 +145,24 @@ def _company(company: Company) -> Point:
     active = company.status == Company.Status.ACTIVE
     detail = f"{company.name} is active." if active else f"The company is {company.status}; ask the integrator."
     return Point("company", active, detail)
+
+
+def _doubt_of_pin(company: Company, environment: str) -> str | None:
+    """What KRA said about the company's PIN (asked at the first activation), where it does not fit its name."""
+    found = PinLookup.objects.filter(company=company, environment=environment, pin=company.pin).first()
+    if found is None:
+        return None
+    if not found.is_known:
+        return f"KRA does not know the PIN {company.pin}. Check it before you sell."
+    if _plain_name(found.name) == _plain_name(company.name):
+        return None
+    return f"KRA has the PIN {company.pin} as {found.name}. Check that it is the PIN of {company.name}."
+
+
+def _plain_name(name: str) -> list[str]:
+    """A name as two people may write it differently: without case, dots, and the word for its legal form."""
+    words = "".join(letter if letter.isalnum() else " " for letter in name.casefold()).split()
+    return [word for word in words if word not in {"ltd", "limited"}]
 
 
 def _owner(company: Company) -> Point:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.db import models, transaction
 
 from gateway.catalog import validity
+from gateway.catalog.lookups import look_up_pin
 from gateway.catalog.models import Fetch, KraBranch, Notice
 from gateway.devices.activation import activate_device
 from gateway.devices.asking import keep_attempts
@@ -54,17 +55,19 @@ class _List(NamedTuple):
 
 
 def activate_and_fetch(*, device: Device, now: datetime, actor: str = "", again: bool = False) -> Device:
-    """Activate a device, and fetch KRA's lists over it once it is active.
+    """Activate a device; once it is active, fetch KRA's lists over it and ask whose PIN the company's is.
 
-    A list that does not come now is no failure of the activation: whatever needs it fetches it then. Raises what
+    What does not come now is no failure of the activation: whatever needs a list fetches it then. Raises what
     `devices.activation.activate_device` raises.
     """
     device = activate_device(device=device, now=now, actor=actor, again=again)
     if device.status == Device.Status.ACTIVE and not has_reference_data(device):
         try:
             fetch_reference_data(device, now=now)
+            company = device.company
+            look_up_pin(company=company, environment=device.environment, device=device, pin=company.pin, now=now)
         except KraError as error:
-            _log.warning("KRA's lists did not come for device %s: %s", device.public_id, plain(error))
+            _log.warning("KRA did not tell all about device %s: %s", device.public_id, plain(error))
     return device
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core import mail
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -78,6 +79,43 @@ def test_an_operator_onboards_a_company_whose_key_works_at_once(operator: Caller
     assert shown.json() == made["device"]
     assert User.objects.get(email="owner@amani.example").check_password("correct-horse-battery")
     assert set(Event.objects.values_list("actor", flat=True)) == {"operator:ops@integrator.example"}
+
+
+@pytest.mark.parametrize(
+    ("at_kra", "warning"),
+    [
+        ("AMANI STORES LIMITED", None),
+        ("Kijani Traders", f"KRA has the PIN {PIN} as Kijani Traders. Check that it is the PIN of Amani Stores Ltd."),
+    ],
+)
+def test_a_name_that_kra_has_otherwise_is_a_warning_that_stops_nothing(
+    operator: Caller, kra: Simulator, at_kra: str, warning: str | None
+) -> None:
+    kra.approve(PIN, "00", "AMANI-00", name=at_kra)
+    made = operator.post(PATH, AMANI).json()
+    company = made["checklist"][0]
+    assert (company["step"], company["done"], company["warning"]) == ("company", True, warning)
+    shown = Caller(made["api_key"]["key"]).get(f"/api/companies/{made['company']['id']}/checklist/").json()
+    assert shown["checklist"][0] == company
+
+
+@pytest.mark.parametrize(
+    ("fault", "how", "warning"),
+    [
+        ("http_status", {"status": 503}, None),
+        ("result_code", {"code": "990"}, None),
+        ("result_code", {"code": "001"}, f"KRA does not know the PIN {PIN}. Check it before you sell."),
+    ],
+)
+def test_a_look_up_of_the_pin_that_fails_fails_nothing_else(
+    operator: Caller, kra: Simulator, fault: str, how: dict[str, Any], warning: str | None
+) -> None:
+    cache.clear()  # after 990 a device rests
+    kra.fault("customer_pin_lookup", fault, **how)
+    response = operator.post(PATH, AMANI)
+    made = response.json()
+    assert (response.status_code, made["device"]["status"], made["device"]["reference_data"]) == (201, "active", True)
+    assert (made["checklist"][0]["done"], made["checklist"][0]["warning"]) == (True, warning)
 
 
 def test_little_is_enough(operator: Caller, kra: Simulator) -> None:
