@@ -139,12 +139,13 @@ if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss"}:
 # Cache: counters and look-ups that may be lost at any moment; shared between processes only where there is Redis
 CACHES: dict[str, dict[str, object]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if REDIS_URL:
-    CACHES["default"] = {
+    CACHES["redis"] = {  # itself, for who asks whether it is well
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "gateway",
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},  # a sick Redis must not hold a request
     }
+    CACHES["default"] = {**CACHES["redis"], "BACKEND": "gateway.tenants.caching.SharedCache"}
 
 # Periodic work (wiring.SCHEDULE): with a broker Celery runs it (rows of setup_celery_beat), without a thread of `serve`
 CELERY_BROKER_URL = REDIS_URL or None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -206,7 +206,7 @@ async def _ask_broker() -> str:
         return "not configured"
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await asyncio.to_thread(cache.get, "health")
+            await asyncio.to_thread(caches["redis"].get, "health")
     except Exception:  # whatever the Redis client raises: it does not work
         return "down"
     return "ok"

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.core.mail import mail_admins
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Count, Exists, Min, OuterRef, Q
@@ -236,7 +236,7 @@ def _broker() -> Check:
     if not settings.REDIS_URL:
         return Check("broker", OK, "Not configured, and not needed by one process.")
     try:
-        cache.get("status")
+        caches["redis"].get("status")
     except Exception as error:  # whatever the Redis client raises: it does not work
         todo = "Sales go on without it; periodic work waits. Start or mend Redis."
         return Check("broker", WARN, f"Redis does not answer: {_first_line(error)}.", todo)
