@@ -46,7 +46,8 @@ class Application:
             redis_url=settings.REDIS_URL,
         )
         routes = RequestIds(Calls(inner, self._calls))
-        self._app: ASGIApp = Door(routes, limits=self._limits, behind_proxy=settings.BEHIND_PROXY)
+        self._door = Door(routes, limits=self._limits, behind_proxy=settings.BEHIND_PROXY)
+        self._app: ASGIApp = self._door
         if settings.CORS_ALLOWED_ORIGINS:
             self._app = CORSMiddleware(
                 self._app,
@@ -63,7 +64,7 @@ class Application:
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with running_till() as till:
-            health = health_routes(Probe(till), metrics=Metrics(till.engine, self._calls).render)
+            health = health_routes(Probe(till), metrics=Metrics(till.engine, self._calls, self._door).render)
             app.router.routes.extend([*hot_routes(till), *health])
             app.router.redirect_slashes = False  # it would send the caller, and its key, where the Host header says
             pages = WSGIMiddleware(Pages(django), workers=DJANGO_THREADS)  # type: ignore[arg-type]

@@ -123,6 +123,7 @@ class Door:
         self._app = app
         self._limits = limits
         self._behind_proxy = behind_proxy
+        self.turned_away = 0  # requests so far
         self._good: dict[int, float] = {}  # hashes of keys that worked, and until when they are taken for good
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,6 +140,7 @@ class Door:
         if self._behind_proxy and forwarded:
             scope["client"] = (_last_hop(forwarded), 0)
         if size + len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_HEADER_BYTES:
+            self.turned_away += 1
             await refuse(scope, send, "headers_too_large", "The headers and the address have at most 32 KB together.")
             return
         if scope["path"] in UNCOUNTED:
@@ -154,6 +156,7 @@ class Door:
                 asked.append(("wrong", limits.wrong, address, 0))
         over = await limits.count_together(asked) if limits.is_shared else limits.count(asked)
         if over is not None:
+            self.turned_away += 1
             await refuse(scope, send, "too_many_requests", _told(over), _headers(over))
         elif is_good or not key:
             await self._app(scope, receive, send)

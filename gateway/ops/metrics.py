@@ -8,6 +8,7 @@ from collections import Counter as Tally
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from gateway.api.door import Door
 from gateway.api.health import Reading
 from gateway.audit.calls import CallLog
 from gateway.lanes.attempts import RECORD_ATTEMPT
@@ -22,9 +23,10 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 class Metrics:
     """Watches one engine."""
 
-    def __init__(self, engine: Engine, calls: CallLog | None = None) -> None:
+    def __init__(self, engine: Engine, calls: CallLog | None = None, door: Door | None = None) -> None:
         self._engine = engine
         self._calls = calls
+        self._door = door
         self._registry = CollectorRegistry()
 
         def counted(name: str, text: str) -> Counter:
@@ -55,6 +57,7 @@ class Metrics:
                 "turns_running": "Documents that this process carries to KRA right now.",
                 "requests_waiting": "Requests that wait for their receipt here.",
                 "calls_dropped": "Calls to the API that were not written into the log of calls.",
+                "calls_turned_away": "Calls that were refused at the door: asked too often, headers too large.",
             }.items()
         }
         self._failed_before = 0
@@ -88,6 +91,7 @@ class Metrics:
         self._gauges["turns_running"].set(gauges.running)
         self._gauges["requests_waiting"].set(self._engine.watched)
         self._gauges["calls_dropped"].set(self._calls.dropped if self._calls else 0)
+        self._gauges["calls_turned_away"].set(self._door.turned_away if self._door else 0)
         self._failed.inc(gauges.failed_commits - self._failed_before)
         self._failed_before = gauges.failed_commits
         return generate_latest(self._registry)

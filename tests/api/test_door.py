@@ -92,6 +92,7 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
     made = a_door(key=2)
     assert statuses(made, {"key": "k"}, {"key": "k"}, {"key": "k"}, {"key": "other"}, {}) == [200, 200, 429, 200, 200]
     visit = asyncio.run(call(made, key="k", x_request_id="till-7"))
+    assert made.turned_away == 2
     told = json.loads(visit.body)
     assert (told["code"], told["status"], told["request_id"]) == ("too_many_requests", 429, "till-7")
     assert told["detail"] == "This key may call 2 times an hour. Nothing was kept."
