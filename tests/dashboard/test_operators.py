@@ -1,21 +1,29 @@
 """The operators' pages: who gets in, what is not there, what can be done, and that a list stays fast."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
+from django.apps import apps
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from gateway.audit.models import Event
 from gateway.dashboard.operators.base import site
 from gateway.dashboard.operators.urls import urlpatterns
+from gateway.devices import escrow
+from gateway.devices.escrow import EnteredKey
 from gateway.lanes.models import Lane
 from gateway.sales.models import Invoice
-from gateway.tenants.models import ApiKey, Invitation, OperatorRole, User
-from gateway.tenants.services import add_staff
+from gateway.tenants.models import ApiKey, BrowserSession, Invitation, OperatorKey, OperatorRole, Role, User
+from gateway.tenants.services import add_staff, make_api_key
 from tests.api.rows import make_invoice
+from tests.dashboard.conftest import PASSWORD
 from tests.statements import statements
 from tests.tenants.factories import make_active, operator_key_text
 
@@ -110,13 +118,47 @@ def test_no_secret_is_on_any_page(boss: Client, amani: Any, owner_browser: Clien
     owner_browser.post(
         f"/companies/{amani.company.public_id}/people/", {"email": "kim@amani.example", "role": "viewer"}
     )
-    secrets = [planted.decode(), amani.owner.password, Invitation.objects.get().digest]
-    secrets += [digest for key in (ApiKey,) for digest in key.objects.values_list("digest", flat=True)]
+    escrow.keep(amani.device, EnteredKey(at=timezone.now(), key=planted.decode(), **_UNIT))
+    api_key, key_text = make_api_key(amani.company, "sandbox", Role.OWNER)
+    codes = [code for user in (amani.owner, User.objects.get(email="boss@revpay.example")) for code in _codes(user)]
+    people = list(User.objects.values_list("password", flat=True))
+    secrets = [planted.decode(), SECRET, *codes, PASSWORD, key_text, Invitation.objects.get().digest]
+    secrets += [password for password in people if password.startswith("argon2")]
+    secrets += [digest for key in (ApiKey, OperatorKey) for digest in key.objects.values_list("digest", flat=True)]
+    secrets += list(BrowserSession.objects.values_list("session_key", flat=True))
+    secrets += [cookie.value for cookie in boss.cookies.values()]
+    for sealed in _sealed_columns():
+        secrets += [form for value in sealed for form in (repr(value), value.hex(), b64encode(value).decode())]
+    assert len([secret for secret in secrets if secret]) == len(secrets) > 40 and api_key.digest in secrets
     for model, path in zip(site._registry, LISTS, strict=True):
         pages = [boss.get(path).content.decode()]
         pages += [boss.get(f"{path}{row.pk}/change/").content.decode() for row in model._default_manager.all()]
         for page in pages:
             assert not [secret for secret in secrets if secret in page], path
+
+
+_UNIT = {"control_unit_id": "SIMCU0100000001", "machine_code": "", "device_id": ""}
+
+
+def _codes(user: User) -> list[str]:
+    """Second step and recovery codes of somebody who has both."""
+    if not Authenticator.objects.filter(user=user, type="totp").exists():
+        TOTP.activate(user, SECRET)
+    return list(RecoveryCodes.activate(user).get_unused_codes())
+
+
+def _sealed_columns() -> list[list[bytes]]:
+    """Every binary value in the database: sealed keys and answers, wrapped data keys, copies in escrow."""
+    columns = [
+        (model, one)
+        for model in apps.get_models()
+        for one in model._meta.fields
+        if one.get_internal_type() == "BinaryField"
+    ]
+    found = [
+        model._default_manager.exclude(**{one.name: None}).values_list(one.name, flat=True) for model, one in columns
+    ]
+    return [[bytes(value) for value in values if value] for values in found]
 
 
 def test_a_lane_is_held_and_released_with_a_reason_that_the_journal_keeps(boss: Client, amani: Any) -> None:

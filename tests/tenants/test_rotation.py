@@ -4,18 +4,24 @@ import threading
 from typing import Any
 
 import pytest
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.apps import apps
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connection, models, transaction
+from django.utils import timezone
 
 from gateway.audit.models import Event
+from gateway.devices import escrow
 from gateway.devices.models import Device
 from gateway.devices.queries import credentials_for
 from gateway.devices.rotation import change_data_keys
 from gateway.lib.crypto import SealBroken, wrapped_by
 from gateway.tenants import vault
-from gateway.tenants.models import Company, DataKey
+from gateway.tenants.models import Company, DataKey, User
 from gateway.tenants.vault import change_data_key, device_key_aad, forget_previous_keys, open_for, rewrap_data_keys
 from gateway.wiring import SEALED
 from tests.tenants.factories import make_company, make_stranger
@@ -63,6 +69,32 @@ def test_all_data_keys_are_wrapped_anew_and_the_old_master_key_can_go(
     settings.ENCRYPTION_KEYS = [NEW]
     assert credentials_for(device).key == "cmc-key"
     assert Event.objects.get(name="master_key.rotated").company is None
+
+
+def test_copies_in_escrow_and_second_steps_open_with_the_new_master_key_alone(
+    settings: LazySettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = make_company().device
+    entered = escrow.EnteredKey(
+        at=timezone.now(), key="cmc-key", control_unit_id="SIMCU1", machine_code="", device_id=""
+    )
+    assert escrow.keep(device, entered)
+    user = User.objects.create_user("wanjiru@amani.example")
+    TOTP.activate(user, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    codes = RecoveryCodes.activate(user).get_unused_codes()
+    old = vault.master_key_ids()[0]
+    settings.ENCRYPTION_KEYS = [NEW, *settings.ENCRYPTION_KEYS]
+    call_command("rotate_keys")
+    said = capsys.readouterr().out
+    assert "copies in escrow: 1 of 1" in said and "second steps: 2 of 2" in said
+    assert f"No longer needed: {old}" in said
+
+    settings.ENCRYPTION_KEYS = [NEW]
+    assert escrow.opened(next(escrow.records())) == entered
+    steps = {row.type: row.wrap() for row in Authenticator.objects.filter(user=user)}
+    assert get_adapter().decrypt(steps["totp"].instance.data["secret"]) == "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    assert steps["recovery_codes"].get_unused_codes() == codes
+    assert steps["recovery_codes"].validate_code(codes[0])
 
 
 def test_rotating_twice_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
