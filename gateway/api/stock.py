@@ -81,6 +81,9 @@ class MoveIn(Body):
 
 class OpeningIn(MoveIn):
     branch: BranchCode
+    known_at_kra: bool = Field(
+        False, description="KRA counts these goods already, from another system; it would add them once more."
+    )
 
 
 class AdjustmentIn(MoveIn):
@@ -291,7 +294,7 @@ def retry(request: ApiRequest, id: UUID) -> dict[str, Any]:
 )
 def opening(request: ApiRequest, body: OpeningIn) -> Status[dict[str, Any]]:
     """What a branch has when it begins to keep stock here. Each item of a branch is opened once."""
-    return _move(request, body, body.branch, StockReason.ADJUSTMENT_IN, is_opening=True)
+    return _move(request, body, body.branch, StockReason.ADJUSTMENT_IN, is_opening=True, known_at_kra=body.known_at_kra)
 
 
 @router.post(
@@ -314,17 +317,8 @@ def adjustment(request: ApiRequest, body: AdjustmentIn) -> Status[dict[str, Any]
 )
 def transfer(request: ApiRequest, body: TransferIn) -> Status[dict[str, Any]]:
     """Out of one branch and into another. KRA is told of the arrival once it has recorded the departure."""
-    must(request.auth, Right.MANAGE_STOCK)
     left, came = transfer_stock(
-        company=active_company(request.auth),
-        environment=request.auth.environment,
-        from_branch=body.from_branch,
-        to_branch=body.to_branch,
-        reference=body.reference,
-        goods=_goods(body),
-        occurred_on=body.occurred_on or _today(),
-        remark=body.remark,
-        by=request.auth.actor,
+        **_asked(request, body), from_branch=body.from_branch, to_branch=body.to_branch, goods=_goods(body)
     )
     return _pair(left, came)
 
@@ -337,18 +331,7 @@ def transfer(request: ApiRequest, body: TransferIn) -> Status[dict[str, Any]]:
 )
 def production(request: ApiRequest, body: ProductionIn) -> Status[dict[str, Any]]:
     """The components of the item's recipe leave the stock, the product comes in."""
-    must(request.auth, Right.MANAGE_STOCK)
-    left, came = produce(
-        company=active_company(request.auth),
-        environment=request.auth.environment,
-        branch=body.branch,
-        reference=body.reference,
-        item_code=body.item_code,
-        quantity=body.quantity,
-        occurred_on=body.occurred_on or _today(),
-        remark=body.remark,
-        by=request.auth.actor,
-    )
+    left, came = produce(**_asked(request, body), branch=body.branch, item_code=body.item_code, quantity=body.quantity)
     return _pair(left, came)
 
 
@@ -439,28 +422,25 @@ def repair(request: ApiRequest, body: RepairIn) -> Status[dict[str, Any]]:
 
 
 def _move(request: ApiRequest, body: MoveIn, branch: str, reason: StockReason, **more: Any) -> Status[dict[str, Any]]:
-    must(request.auth, Right.MANAGE_STOCK)
-    booked = move_stock(
-        company=active_company(request.auth),
-        environment=request.auth.environment,
-        branch=branch,
-        reason=reason,
-        reference=body.reference,
-        goods=_goods(body),
-        occurred_on=body.occurred_on or _today(),
-        remark=body.remark,
-        by=request.auth.actor,
-        **more,
-    )
+    booked = move_stock(**_asked(request, body), branch=branch, reason=reason, goods=_goods(body), **more)
     return Status(200 if booked.replayed else 201, _movement(booked.movement))
+
+
+def _asked(request: ApiRequest, body: MoveIn | ProductionIn) -> dict[str, Any]:
+    """What every movement says: whose it is and which one, when, why, and who asks for it. Refuses who may not."""
+    must(request.auth, Right.MANAGE_STOCK)
+    return {
+        "company": active_company(request.auth),
+        "environment": request.auth.environment,
+        "reference": body.reference,
+        "occurred_on": body.occurred_on or timezone.now().astimezone(NAIROBI).date(),
+        "remark": body.remark,
+        "by": request.auth.actor,
+    }
 
 
 def _goods(body: MoveIn) -> list[Goods]:
     return [Goods(line.item_code, line.quantity, line.unit_price) for line in body.lines]
-
-
-def _today() -> date:
-    return timezone.now().astimezone(NAIROBI).date()
 
 
 def _find(request: ApiRequest, public_id: UUID) -> Movement:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from gateway.catalog.models import Item
@@ -83,16 +84,19 @@ def move_stock(
     occurred_on: date,
     remark: str = "",
     is_opening: bool = False,
+    known_at_kra: bool = False,
     counterparty_pin: str = "",
     counterparty_name: str = "",
     by: str,
 ) -> Booked:
     """Book one movement of a branch: an opening, an adjustment, a return, something thrown away.
 
-    Raises StockRefused, StockReferenceReused. An opening is the first thing that happens to an item in a branch.
+    Raises StockRefused, StockReferenceReused. An opening is the first thing that happens to an item in a branch;
+    `known_at_kra`: KRA counts these goods already, and is not told of them.
     """
     asked = {"branch": branch, "reason": reason, "remark": remark, "is_opening": is_opening, "goods": _plain(goods)}
     asked |= {"pin": counterparty_pin, "name": counterparty_name, "on": occurred_on.isoformat()}
+    asked |= {"known_at_kra": True} if known_at_kra else {}
     cause, fingerprint = f"own:{reference}", _fingerprint(asked)
     with transaction.atomic():
         place = place_of(company, environment, branch, "branch")
@@ -105,7 +109,10 @@ def move_stock(
             _must_be_there(place, goods)
         more: dict[str, Any] = {"is_opening": is_opening, "counterparty_pin": counterparty_pin}
         more |= {"counterparty_name": counterparty_name, "remark": remark, "fingerprint": fingerprint, "actor": by}
-        return Booked(_book(place, cause, reason, occurred_on, lines, **more), replayed=False)
+        movement = _book(place, cause, reason, occurred_on, lines, tells_kra=not known_at_kra, **more)
+        if known_at_kra:
+            Balance.objects.filter(entries__movement=movement).update(kra_quantity=F("quantity"))
+        return Booked(movement, replayed=False)
 
 
 def transfer_stock(

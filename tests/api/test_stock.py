@@ -97,6 +97,19 @@ def test_stock_is_opened_and_shown(owner: Caller) -> None:
     assert owner.get("/api/stock/balances/", {"branch": "01"}).json()["balances"] == []
 
 
+def test_stock_that_kra_counts_already_is_opened_without_telling_it(owner: Caller) -> None:
+    made = owner.post("/api/stock/opening/", {**OPENING, "known_at_kra": True})
+    assert (made.status_code, made.json()["status"]) == (201, "local")
+    assert not Job.objects.exists()
+    [row] = owner.get("/api/stock/balances/").json()["balances"]
+    assert (row["opening"], row["quantity"], row["at_kra"]) == ("12.5", "12.5", "12.5")
+    assert owner.get("/api/stock/drift/").json() == {"items": []}
+    assert owner.post("/api/stock/opening/", {**OPENING, "known_at_kra": True}).status_code == 200
+    problem(owner.post("/api/stock/opening/", OPENING), 409, "reference_reused")
+    wrong = owner.post("/api/stock/opening/", {**OPENING, "reference": "OPEN-2", "known_at_kra": "perhaps"})
+    assert fields(wrong) == {"known_at_kra": "not_yes_no"}
+
+
 def test_a_reference_is_one_movement(owner: Caller) -> None:
     owner.post("/api/stock/opening/", OPENING)
     problem(owner.post("/api/stock/opening/", {**OPENING, "branch": "01"}), 409, "reference_reused")
