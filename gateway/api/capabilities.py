@@ -24,6 +24,7 @@ from gateway.kra.codes import PaymentMethod
 from gateway.kra.operations import path_of
 from gateway.kra.profiles import Flavour, Profile
 from gateway.sales.intake import MOST_LINES, MOST_PAYMENTS
+from gateway.stock.services import allows_negative
 from gateway.tenants.rights import Right, rights_of
 
 # What a device can do, by the call of KRA that it needs
@@ -42,6 +43,7 @@ DEVICE_CALLS = {
     "set_stock": "stock_master_save",
     "fetch_purchases": "purchase_sales_list",
     "accept_purchases": "purchase_save",
+    "declare_purchases": "purchase_save",
     "fetch_imports": "import_item_list",
     "accept_imports": "import_item_update",
 }
@@ -78,6 +80,9 @@ class CapabilitiesOut(Schema):
     unknown_items: str = Field(
         description="What becomes of a sale whose line describes an item that is not registered: `register` (the item "
         "is registered first, the sale waits for it) or `refuse`."
+    )
+    allow_negative_stock: bool = Field(
+        description="Whether more may be sold and moved than there is. Never where a device needs stock first."
     )
     limits: dict[str, int]
 
@@ -124,6 +129,7 @@ def capabilities_router(described: Callable[[], dict[str, Any]]) -> Router:
             "product_types": list(PRODUCT_TYPES),
             "tax_rates": {letter: format(rate, ".2f") for letter, rate in current_rates(principal.environment).items()},
             "unknown_items": settings.ITEMS_UNKNOWN,
+            "allow_negative_stock": allows_negative(principal.company_id, principal.environment),
             "limits": {
                 "lines_of_a_sale": MOST_LINES,
                 "payments_of_a_sale": MOST_PAYMENTS,

@@ -67,6 +67,15 @@ def test_words_rates_and_limits_are_those_that_apply(told: Any) -> None:
     assert "manage_items" in told["rights"]
 
 
+def test_what_becomes_of_new_items_and_of_goods_that_are_not_there_is_told(owner: Caller, settings: Any) -> None:
+    told = owner.get(PATH).json()
+    assert (told["unknown_items"], told["allow_negative_stock"]) == ("register", True)
+    settings.ITEMS_UNKNOWN = "refuse"
+    owner.put("/api/stock/policy/", {"allow_negative_stock": False})
+    told = owner.get(PATH).json()
+    assert (told["unknown_items"], told["allow_negative_stock"]) == ("refuse", False)
+
+
 def test_each_company_sees_its_own_devices_and_each_key_its_own_rights(owner: Caller, amani: Onboarded) -> None:
     stranger = Caller(make_stranger().key_text).get(PATH).json()
     assert [device["serial"] for device in stranger["devices"]] == ["STRANGER-00"]
