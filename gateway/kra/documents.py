@@ -67,7 +67,7 @@ class SaleDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     `tag` (up to 40 characters, no blanks) goes to the end of the remark: KRA's look-up returns the remark but not our
     reference, so the tag is how a document is known again. A credit note needs `original_number`, `reason`,
-    `credited_at`. `report_number` is the Z report a VSCU sale belongs to.
+    `credited_at`.
     """
 
     kind: Kind
@@ -88,7 +88,6 @@ class SaleDocument(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None = None
     top_message: str | None = None
     bottom_message: str | None = None
-    report_number: int = 1
     original_number: int | None = None
     reason: CreditNoteReason | None = None
     credited_at: datetime | None = None

@@ -54,6 +54,7 @@ class Invoice(models.Model):
     total_tax = models.DecimalField(max_digits=18, decimal_places=2)
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.QUEUED)
     number = models.PositiveBigIntegerField(null=True, blank=True)  # KRA's, taken when its turn comes
+    report_number = models.PositiveIntegerField(null=True, blank=True)  # the Z report it was sent under; see Period
     unanswered_at = models.DateTimeField(null=True, blank=True)  # last try whose answer is not settled
     problem = models.JSONField(null=True, blank=True)
     receipt_number = models.PositiveBigIntegerField(null=True, blank=True)
@@ -75,10 +76,32 @@ class Invoice(models.Model):
                 condition=~Q(status="signed") | (~Q(signature="") & Q(number__isnull=False)), name="invoice_sealed"
             ),
         ]
-        indexes = [models.Index(fields=["company", "environment", "-id"], name="invoice_list")]
+        indexes = [
+            models.Index(fields=["company", "environment", "-id"], name="invoice_list"),
+            models.Index(
+                fields=["company", "environment", "buyer_pin"], name="invoice_buyer", condition=~Q(buyer_pin="")
+            ),
+            models.Index(fields=["lane", "signed_at"], name="invoice_signed", condition=Q(signed_at__isnull=False)),
+            models.Index(  # refused and withdrawn
+                fields=["lane", "settled_at"],
+                name="invoice_not_signed",
+                condition=Q(signed_at=None, settled_at__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.reference}"
+
+
+class Period(models.Model):
+    """The Z report that a branch is filling. Its number goes into what a VSCU signs, and moves on with each Z."""
+
+    lane = models.OneToOneField(Lane, models.PROTECT, related_name="period")
+    report_number = models.PositiveIntegerField(default=1)
+    closed_day = models.DateField(null=True, blank=True)  # the last day (Nairobi) that a Z report has closed
+
+    def __str__(self) -> str:
+        return f"report {self.report_number} of {self.lane_id}"
 
 
 class Revision(models.Model):

@@ -235,7 +235,8 @@ class Signing:
         return case.unanswered_at is None or utc_now() - case.unanswered_at >= timedelta(seconds=late)
 
     async def _send(self, case: Case) -> Settlement:
-        body = with_number(case.turn.started.document["body"].encode(), case.number)
+        document = case.turn.started.document
+        body = with_number(document["body"].encode(), case.number, report=document["report_number"] or 1)
         case.turn.check_lease()
         reached("before send")
         try:

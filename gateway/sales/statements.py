@@ -86,19 +86,22 @@ WHERE public_id = :public_id AND (COALESCE(:phone, '') <> '' OR COALESCE(:email,
 )
 
 # Plan: nested loop from the array to the primary key. `left_behind`: its owner died, perhaps while sending it again
-# just now, so its last try counts from this moment.
+# just now, so its last try counts from this moment. The report's number stays with the document as long as its number.
 START = Statement(
     name="start_invoices",
     postgres="""
 UPDATE sales_invoice i SET
     number = r.number,
+    report_number = CASE WHEN i.number IS NULL
+                    THEN (SELECT p.report_number FROM sales_period p WHERE p.lane_id = i.lane_id)
+                    ELSE i.report_number END,
     status = CASE WHEN r.in_doubt THEN 'unknown' ELSE 'sending' END,
     unanswered_at = CASE WHEN r.left_behind THEN now() WHEN r.in_doubt THEN COALESCE(i.unanswered_at, now())
                     ELSE i.unanswered_at END
 FROM jsonb_to_recordset(%s::jsonb) AS r(document_id bigint, number bigint, in_doubt bool, left_behind bool)
 WHERE i.id = r.document_id AND i.status IN ('queued', 'sending', 'unknown')
 RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.reference, i.body, i.tag, i.total, i.kind,
-    i.figures->'lines' AS lines, i.buyer_pin, i.unanswered_at, i.problem, i.issued_at,
+    i.figures->'lines' AS lines, i.buyer_pin, i.unanswered_at, i.problem, i.issued_at, i.report_number,
     (SELECT s.id FROM lanes_lane l JOIN lanes_lane s ON s.environment = l.environment AND s.pin = l.pin
         AND s.branch = l.branch AND s.series = 'stock' WHERE l.id = i.lane_id) AS stock_lane_id,
     (SELECT f.document FROM sales_found f
@@ -108,13 +111,16 @@ RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.referen
         """
 UPDATE sales_invoice SET
     number = :number,
+    report_number = CASE WHEN number IS NULL
+                    THEN (SELECT p.report_number FROM sales_period p WHERE p.lane_id = sales_invoice.lane_id)
+                    ELSE report_number END,
     status = CASE WHEN :in_doubt THEN 'unknown' ELSE 'sending' END,
     unanswered_at = CASE WHEN :left_behind THEN strftime('%Y-%m-%d %H:%M:%f000', 'now')
                     WHEN :in_doubt THEN COALESCE(unanswered_at, strftime('%Y-%m-%d %H:%M:%f000', 'now'))
                     ELSE unanswered_at END
 WHERE id = :document_id AND status IN ('queued', 'sending', 'unknown')
 RETURNING id, public_id, company_id, environment, device_id, reference, body, tag, total, kind,
-    json_extract(figures, '$.lines') AS lines, buyer_pin, unanswered_at, problem, issued_at,
+    json_extract(figures, '$.lines') AS lines, buyer_pin, unanswered_at, problem, issued_at, report_number,
     (SELECT s.id FROM lanes_lane l JOIN lanes_lane s ON s.environment = l.environment AND s.pin = l.pin
         AND s.branch = l.branch AND s.series = 'stock' WHERE l.id = sales_invoice.lane_id) AS stock_lane_id,
     (SELECT f.document FROM sales_found f

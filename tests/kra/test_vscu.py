@@ -22,8 +22,8 @@ RECEIPT = {
 }
 
 
-async def sell(client, credentials, **changes):
-    body = client.with_number(client.sale_body(make_sale(**changes), credentials), 15)
+async def sell(client, credentials, *, report=1, **changes):
+    body = client.with_number(client.sale_body(make_sale(**changes), credentials), 15, report=report)
     return await client.save_sale(credentials, body, 15)
 
 
@@ -37,7 +37,7 @@ def test_each_device_is_reached_at_its_own_address_with_its_identity_in_the_body
             client = Client(profile("vscu_sandbox"), session=session)
             for server, branch in ((one, "00"), (other, "01")):
                 credentials = Credentials("P051234567X", branch, "", "S", server.origin)
-                signature, _ = await sell(client, credentials, report_number=3)
+                signature, _ = await sell(client, credentials, report=3)
                 (request,) = server.requests
                 assert request.target == "/trnsSales/saveSales"
                 assert not {"tin", "bhfid", "cmckey", "authorization"} & set(request.headers)

@@ -77,8 +77,17 @@ def test_a_credit_note_says_what_the_published_example_says():
 
 
 def test_a_vscu_sale_carries_its_report_number_instead_of_a_time():
-    receipt = sent(make_sale(report_number=7), VSCU)["receipt"]
-    assert receipt["rptNo"] == 7 and "rcptPbctDt" not in receipt
+    said = 'the key "rptNo":1, in a remark is text'
+    body = sale_body(make_sale(remark=said), SHOP, VSCU)
+    first, seventh = (json.loads(with_number(body, 15, report=report)) for report in (1, 7))
+    assert "rcptPbctDt" not in first["receipt"] and said in seventh["remark"]
+    assert (first["receipt"].pop("rptNo"), seventh["receipt"].pop("rptNo")) == (1, 7)
+    assert seventh == first
+
+
+def test_a_sale_over_oscu_has_no_report_number():
+    body = sale_body(make_sale(), SHOP, DIRECT)
+    assert with_number(body, 15, report=7) == with_number(body, 15)
 
 
 def test_the_same_document_is_the_same_bytes_and_money_has_two_places():

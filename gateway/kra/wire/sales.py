@@ -30,6 +30,7 @@ _A, _B, _C, _D, _E = TaxClass
 _REMARK_WIDTH = 400
 GAP = "~item-"  # so begins what stands for an item code that is not known yet
 _GAP_IN_BODY = f'"itemCd":"{GAP}'
+_FIRST_REPORT = b'"rptNo":1,'
 
 
 def sale_body(document: SaleDocument, credentials: Credentials, profile: Profile) -> bytes:
@@ -49,7 +50,7 @@ def sale_body(document: SaleDocument, credentials: Credentials, profile: Profile
     operator_name = cut(document.operator_name, 60, "operator_name")
     receipt: dict[str, Any] = {"custTin": buyer_pin, "custMblNo": optional_cut(document.buyer_phone, 20)}
     if profile.flavour is Flavour.VSCU:
-        receipt["rptNo"] = document.report_number
+        receipt["rptNo"] = 1  # `with_number` says which
     else:
         receipt["rcptPbctDt"] = issued_at
     receipt["trdeNm"] = optional_cut(document.trade_name, 20)
@@ -107,8 +108,14 @@ def sale_body(document: SaleDocument, credentials: Credentials, profile: Profile
     )
 
 
-def with_number(body: bytes, number: int) -> bytes:
-    """The stored body with the invoice number as its first key: the one way a number gets into a document."""
+def with_number(body: bytes, number: int, *, report: int = 1) -> bytes:
+    """The stored body with the invoice number as its first key: the one way a number gets into a document.
+
+    `report` is the number of the Z report that it belongs to, for a VSCU; other bodies have no place for it. A quote
+    within a text is escaped, so the key is found only where it is one.
+    """
+    if report != 1:
+        body = body.replace(_FIRST_REPORT, b'"rptNo":%d,' % report, 1)
     return b'{"invcNo":%d,' % number + body[1:]
 
 
