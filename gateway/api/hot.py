@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gateway.api import headers
 from gateway.api.auth import Principal, digest_of, key_in, note_caller, principal_from_row
+from gateway.api.officers import note_opening
 from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
 from gateway.devices.queries import WrongProfile
@@ -40,8 +41,9 @@ from gateway.sales.services import (
     ReferenceReused,
     Till,
 )
-from gateway.tenants.isolation import everything
+from gateway.tenants.isolation import everything, only
 from gateway.tenants.keys import note_uses
+from gateway.tenants.models import Role
 from gateway.tenants.rights import Right, may
 
 log = logging.getLogger(__name__)
@@ -164,6 +166,8 @@ class Hot:
             public_id = uuid.UUID(request.path_params["id"])
         except ValueError:
             raise Problem("not_found", "There is no such document.") from None
+        if principal.role == Role.REVENUE_OFFICER:
+            await asyncio.to_thread(_note_opening_in_thread, principal, request.url.path)
         row = await self._till.by_public_id(_caller(principal), public_id)
         if row is None:
             raise Problem("not_found", "There is no such document.")
@@ -227,6 +231,14 @@ def _note_in_thread(key_ids: set[int]) -> None:
     try:
         with everything():
             note_uses(key_ids, now=utc_now())
+    finally:
+        connection.close()  # the thread may never come back to it
+
+
+def _note_opening_in_thread(principal: Principal, path: str) -> None:
+    try:
+        with only([principal.company_id]):
+            note_opening(principal, method="GET", path=path)
     finally:
         connection.close()  # the thread may never come back to it
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from gateway.api.auth import Operator, Principal, digest_of, find_operator, find_principal, key_in, note_caller
+from gateway.api.officers import note_opening
 from gateway.api.problems import Problem
 from gateway.lib.origin import origin
 from gateway.tenants.companies import companies_of, company_ids_of
@@ -49,6 +50,7 @@ def company_key(request: HttpRequest) -> Principal:
     note_caller(principal)
     if not principal.use_is_noted:
         note_uses([principal.key_id], now=now)
+    note_opening(principal, method=request.method or "", path=request.path, query=request.GET.dict())
     return principal
 
 

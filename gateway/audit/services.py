@@ -19,6 +19,7 @@ SEVERITIES = {
     "master_key": Severity.NOTICE,
     "data_key": Severity.NOTICE,
     "export": Severity.NOTICE,
+    "officer": Severity.NOTICE,
     "device.key_entered": Severity.NOTICE,
     "device.activation_failed": Severity.WARNING,
     "device.silent": Severity.WARNING,
