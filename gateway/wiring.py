@@ -32,6 +32,8 @@ from gateway.lib.schedule import When, daily, every
 from gateway.purchases import statements as purchase_statements
 from gateway.purchases.fetching import fetch_purchases_and_imports
 from gateway.purchases.sending import Sending
+from gateway.reports import journal
+from gateway.reports.closing import take_due_z_reports
 from gateway.reports.services import generate_compliance_reports, generate_daily_report
 from gateway.sales import statements
 from gateway.sales.services import Till
@@ -81,7 +83,7 @@ WRAPPED = {
 Work = Callable[[], object]
 
 # What to do for a chore of each kind (`lanes.chores`): with the id of its row, and a way to say that it lives
-CHORES: dict[str, chores.Work] = {"upload": take_upload}
+CHORES: dict[str, chores.Work] = {"upload": take_upload, journal.CHORE: journal.write_export}
 
 # When what is done, Nairobi time; `ops.scheduler` or Celery (`ops.tasks`, `ops.beat`) sees to it
 SCHEDULE: list[tuple[When, Work]] = [
@@ -89,6 +91,7 @@ SCHEDULE: list[tuple[When, Work]] = [
     (every(minutes=1), seal_journal),
     (every(minutes=1), resume_chores),
     (every(minutes=15), sync_device_status),
+    (every(minutes=15), take_due_z_reports),
     (daily(at="00:05"), anchor_journal),
     (every(minutes=30), fetch_purchases_and_imports),
     (daily(at="00:30"), refresh_reference_data),
@@ -97,6 +100,7 @@ SCHEDULE: list[tuple[When, Work]] = [
     (daily(at="02:00"), cleanup_old_logs),
     (daily(at="02:30"), cleanup_old_data),
     (daily(at="02:45"), forget_uploads),
+    (daily(at="02:50"), journal.forget_journal_exports),
 ]
 
 

@@ -129,7 +129,7 @@ def tables_may_be_wiped() -> None:
             )
             return [*(f"{sql};" for sql in off), *statements, *(f"{sql};" for sql in on)]
         with connections["default"].cursor() as cursor:
-            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%%_stays'")
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%BEFORE DELETE%'")
             triggers = cursor.fetchall()
         return [*(f"DROP TRIGGER {name}" for name, _ in triggers), *statements, *(sql for _, sql in triggers)]
 

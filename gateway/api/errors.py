@@ -26,6 +26,10 @@ from gateway.lib.cursor import BadCursor
 from gateway.lib.origin import origin
 from gateway.lib.spelling import no_such_field
 from gateway.purchases.services import AlreadyDecided, BillReused
+from gateway.reports.cash import CashReferenceReused
+from gateway.reports.closing import BranchUnclear, BranchUnknown, DayAhead, ZTaken
+from gateway.reports.day_ends import NoSuchBranch
+from gateway.reports.intervals import IntervalBackwards, IntervalTooLong
 from gateway.stock.repairs import DriftMoved
 from gateway.stock.services import NotRefused as MovementNotRefused
 from gateway.stock.services import StockReferenceReused, StockRefused, plain_quantity
@@ -109,6 +113,26 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     BillReused: lambda error: Problem("reference_reused", f"The reference {error} names another bill."),
     DriftMoved: lambda error: Problem(
         "drift_moved", f"The difference is {plain_quantity(error.now)} now. Look at the report again."
+    ),
+    ZTaken: lambda error: Problem(
+        "day_closed",
+        f"{error.report.day} was closed with Z report {error.report.number}; what is signed since counts in the next.",
+        extra={"z_report": {"id": str(error.report.public_id), "number": error.report.number}},
+    ),
+    DayAhead: lambda error: invalid([field("day", "in_the_future", f"{error} has not begun in Nairobi.")]),
+    BranchUnknown: lambda error: Problem(
+        "not_found", f"There is no branch {error} with a device here." if str(error) else "There is no device yet."
+    ),
+    NoSuchBranch: lambda error: Problem("not_found", f"There is no branch {error}."),
+    BranchUnclear: lambda error: invalid([field("branch", "missing", f"Say which branch: {error}.")]),
+    IntervalBackwards: lambda error: invalid(
+        [field(error.field, "wrong_order", "The interval ends before it begins.")]
+    ),
+    IntervalTooLong: lambda error: invalid(
+        [field(error.field, "too_long", f"An interval has at most {error.most} days; ask for one after the other.")]
+    ),
+    CashReferenceReused: lambda error: Problem(
+        "reference_reused", f"The reference {error} names another movement of cash."
     ),
     ItemInFlight: lambda error: Problem("item_in_flight", f"Being registered at KRA right now: {error}."),
 }

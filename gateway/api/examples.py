@@ -53,6 +53,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "set_recipe": {"components": [{"item_code": "SUGAR-BROWN-1KG", "quantity": "0.5"}]},
     "set_stock_policy": {"allow_negative_stock": False},
     "repair_drift": {"branch": "00", "item_code": "SUGAR-BROWN-1KG", "difference": "-3", "stands": "ours"},
+    "take_z_report": {"branch": "00"},
+    "move_cash": {"reference": "FLOAT-1", "branch": "00", "kind": "opening", "amount": "2000.00"},
+    "export_journal": {"first_day": "2026-11-01", "last_day": "2026-11-30", "format": "csv"},
+    "set_day_end": {"automatic": True, "hour": 0},
     "post_bill": {
         "reference": "BILL-204",
         "supplier_pin": "P000000101S",

@@ -27,6 +27,7 @@ from gateway.api import (
     invitations,
     invoices,
     items,
+    journal,
     keys,
     kra_records,
     logs,
@@ -34,6 +35,7 @@ from gateway.api import (
     members,
     onboarding,
     purchases,
+    reports,
     stock,
     transactions,
     uploads,
@@ -97,6 +99,8 @@ for prefix, router in {
     "imports": imports.router,
     "invoices": invoices.router,
     "transactions": transactions.router,
+    "reports": reports.router,
+    "journal": journal.router,
     "logs": logs.router,
 }.items():
     api.add_router("", router, url_name_prefix=prefix)

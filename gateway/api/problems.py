@@ -175,6 +175,12 @@ PROBLEMS: dict[str, Kind] = {
         "It is decided already",
         "Get it again to see how. A decision that KRA has recorded cannot be taken back here.",
     ),
+    "day_closed": Kind(
+        409,
+        "The day is closed already",
+        "A branch closes each day once, and days in their order. `z_report` is the report that closed it.",
+    ),
+    "not_finished": Kind(409, "It is not finished yet", "Ask again after as many seconds as `Retry-After` says."),
     "drift_moved": Kind(
         409,
         "The stock has moved meanwhile",

@@ -234,6 +234,7 @@ _WEB_RIGHTS = {
     "audit_anchor": "SELECT",
     "audit_chainhead": "SELECT",
     "sales_printeddocument": "SELECT, INSERT",
+    "reports_zreport": "SELECT, INSERT",
     "django_migrations": "SELECT",
 }
 _CHORES_RIGHTS = {

@@ -15,6 +15,7 @@ class Right(StrEnum):
     READ = "read"
     SELL = "sell"
     CREDIT = "credit"
+    CLOSE_DAY = "close_day"
     MANAGE_ITEMS = "manage_items"
     MANAGE_STOCK = "manage_stock"
     MANAGE_PURCHASES = "manage_purchases"
@@ -54,6 +55,7 @@ RIGHTS: dict[Right, Grant] = {
     Right.READ: Grant("see invoices, receipts, items, stock, devices and the company itself", frozenset(Role)),
     Right.SELL: Grant("post sales, ask again for a refused one, withdraw one", _only(_OWNER, _MANAGER, _CASHIER)),
     Right.CREDIT: Grant("post credit notes", _BOOKS),
+    Right.CLOSE_DAY: Grant("take the Z report, note cash put in or taken out", _BOOKS | {_CASHIER}),
     Right.MANAGE_ITEMS: Grant("register and change items", _only(_OWNER, _MANAGER)),
     Right.MANAGE_STOCK: Grant("move, count and adjust stock", _only(_OWNER, _MANAGER)),
     Right.MANAGE_PURCHASES: Grant("accept or reject purchases and imports", _BOOKS),

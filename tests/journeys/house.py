@@ -35,6 +35,7 @@ class House:
     invitation: str = ""
     member: str = ""
     customer: str = ""
+    z_report: str = ""
     keys: dict[str, str] = field(default_factory=dict)  # of Amani by role, of the staff by role, and some others
 
     @property
@@ -47,6 +48,7 @@ class House:
             "invitation": self.invitation,
             "member": self.member,
             "customer": self.customer,
+            "z": self.z_report,
             "buyer": "Secret Buyer",
         }
         return {**ids, "pin": self.amani.pin, "name": AMANI, "reference": REFERENCE, "item code": ITEM}
@@ -96,6 +98,8 @@ def open_house(folder: Path, database_url: str, simulator: servers.Simulator, **
         buyer = {"number": "C-9", "pin": "A011111111A", "name": "Secret Buyer"}
         house.customer = house.ask("owner", "POST", "/api/customers/", buyer).body["id"]
         house.upload = house.ask("owner", "POST", "/api/items/uploads/", FILE).body["id"]
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+        house.z_report = house.ask("owner", "POST", "/api/reports/z/", {"day": yesterday}).body["id"]
         for role in ROLES[1:]:
             ends = (datetime.now(UTC) + timedelta(days=7)).isoformat()
             more = {"expires_at": ends} if role == "revenue_officer" else {}

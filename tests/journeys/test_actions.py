@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.gateway import ROOT, SUGAR, Answer, Gateway, Shop, ledger_of
+from tests.gateway import ROOT, Answer, Shop, ledger_of
 from tests.servers import Simulator
 
 pytestmark = pytest.mark.needs_database
@@ -82,27 +82,6 @@ def in_doubt(shop: Shop, simulator: Simulator, fault: str) -> str:
     lanes(shop, "hold", lane_of(shop), "--reason", "KRA cannot be asked", "--by", "wanjiru")
     until_let_go(shop)
     return public_id
-
-
-@pytest.fixture
-def vscu_shop(shared_gateway: Gateway, simulator: Simulator) -> Shop:
-    """A shop whose control unit stands beside the till and cannot be asked what it signed."""
-    pin = f"P{time.time_ns() // 1000 % 10**9:09d}V"
-    simulator.approve(pin, "00", f"JAR-{pin}", kind="vscu")
-    answer = shared_gateway.call(
-        "POST",
-        "/api/onboard/",
-        {
-            "company": {"pin": pin, "name": "Jar Stores"},
-            "branch": {"code": "00", "name": "Head office"},
-            "device": {"serial": f"JAR-{pin}", "device_type": "vscu"},
-        },
-    )
-    assert answer.status == 201 and answer.body["device"]["status"] == "active", answer
-    ids = {name: answer.body[name]["id"] for name in ("device", "company")}
-    shop = Shop(shared_gateway, answer.body["api_key"]["key"], pin, "00", **ids)
-    shop.register([SUGAR])
-    return shop
 
 
 # Withdrawn

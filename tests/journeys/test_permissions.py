@@ -59,6 +59,22 @@ ROWS: dict[str, Row] = {
     "POST /api/integration/transactions/{id}/cancel/": Row(Right.SELL),
     "GET /api/invoices/": Row(READ),
     "GET /api/logs/": _both(Right.READ_JOURNAL),
+    # closing the day
+    "GET /api/reports/x/": Row(READ),
+    "POST /api/reports/z/": Row(Right.CLOSE_DAY),
+    "GET /api/reports/z/": Row(READ),
+    "GET /api/reports/z/{id}/": Row(READ),
+    "GET /api/reports/plu/": Row(READ),
+    "GET /api/reports/day-end/": Row(READ),
+    "PUT /api/reports/day-end/": Row(Right.MANAGE_BRANCHES),
+    "GET /api/journal/": Row(READ),
+    "GET /api/journal/{id}/": Row(READ),
+    "POST /api/journal/exports/": Row(Right.EXPORT),
+    "GET /api/journal/exports/": Row(Right.EXPORT),
+    "GET /api/journal/exports/{id}/": Row(Right.EXPORT),
+    "GET /api/journal/exports/{id}/file/": Row(Right.EXPORT),
+    "POST /api/cash-movements/": Row(Right.CLOSE_DAY),
+    "GET /api/cash-movements/": Row(READ),
     # devices and environments
     "POST /api/device/init/": _both(Right.MANAGE_DEVICES),
     "GET /api/device/{device}/status/": _both(READ),
@@ -162,7 +178,12 @@ def filled(house: House, route: str) -> tuple[str, str]:
     elif "companies/{id}" in path:
         values["id"] = house.amani.company
     else:
-        of = {"/api/items/uploads/": house.upload, "/api/items/": house.item, "/api/customers/": house.customer}
+        of = {
+            "/api/reports/z/": house.z_report,
+            "/api/items/uploads/": house.upload,
+            "/api/items/": house.item,
+            "/api/customers/": house.customer,
+        }
         values["id"] = next((id for start, id in of.items() if path.startswith(start)), house.document)
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)

@@ -28,8 +28,8 @@ def test_an_owner_may_do_all_that_anybody_of_the_company_may() -> None:
     assert rights_of(Role.OWNER) == {right for right, grant in RIGHTS.items() if grant.roles}
 
 
-def test_a_cashier_sells_and_changes_nothing_else() -> None:
-    assert rights_of(Role.CASHIER) == {Right.READ, Right.SELL}
+def test_a_cashier_sells_and_closes_the_day_and_changes_nothing_else() -> None:
+    assert rights_of(Role.CASHIER) == {Right.READ, Right.SELL, Right.CLOSE_DAY}
 
 
 def test_only_an_admin_of_the_staff_changes_a_companys_status_and_read_only_staff_changes_nothing() -> None:
