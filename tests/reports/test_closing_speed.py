@@ -26,7 +26,7 @@ def sold(lane: Lane, days: int, *, a_day: int, lines: int = 5) -> None:
     for name in ("id", "public_id"):
         del fields[name]
     pattern_number = fields.pop("number")
-    rows = []
+    rows: list[Invoice] = []
     for back in range(days - 1, -1, -1):
         for count in range(a_day):
             at = nairobi(20, 8) - timedelta(days=back) + timedelta(seconds=20 * count)
