@@ -284,6 +284,7 @@ if min(RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS, RETENTION_CALL_DAYS) < 1:
 ANCHOR_EMAIL = env.str("ANCHOR_EMAIL", default="")
 
 # Mail: alerts to the people in ADMINS; without EMAIL_HOST mail is written to standard output
+KRA_LOGO = env.str("KRA_LOGO", default="")  # PNG or JPEG file that KRA supplies; without one its place stays empty
 COMPANY_NAME = env.str("COMPANY_NAME", default="Revpay Connect")  # who runs this installation
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@localhost")  # sender, and whom customers may ask
 ADMINS = [(address.partition("@")[0], address) for address in env.list("ADMINS", default=[])]

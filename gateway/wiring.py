@@ -36,6 +36,7 @@ from gateway.reports import journal
 from gateway.reports.closing import take_due_z_reports
 from gateway.reports.services import generate_compliance_reports, generate_daily_report
 from gateway.sales import statements
+from gateway.sales.receipts import batches, delivery
 from gateway.sales.services import Till
 from gateway.sales.signing import Signing
 from gateway.stock import composition
@@ -83,7 +84,12 @@ WRAPPED = {
 Work = Callable[[], object]
 
 # What to do for a chore of each kind (`lanes.chores`): with the id of its row, and a way to say that it lives
-CHORES: dict[str, chores.Work] = {"upload": take_upload, journal.CHORE: journal.write_export}
+CHORES: dict[str, chores.Work] = {
+    "upload": take_upload,
+    journal.CHORE: journal.write_export,
+    delivery.CHORE: delivery.carry_delivery,
+    batches.CHORE: batches.make_batch,
+}
 
 # When what is done, Nairobi time; `ops.scheduler` or Celery (`ops.tasks`, `ops.beat`) sees to it
 SCHEDULE: list[tuple[When, Work]] = [
@@ -101,6 +107,7 @@ SCHEDULE: list[tuple[When, Work]] = [
     (daily(at="02:30"), cleanup_old_data),
     (daily(at="02:45"), forget_uploads),
     (daily(at="02:50"), journal.forget_journal_exports),
+    (daily(at="02:55"), batches.forget_batches),
 ]
 
 

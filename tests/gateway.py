@@ -68,7 +68,9 @@ class Gateway:
             connection.close()
         is_json = "json" in answer.headers.get("Content-Type", "")
         return Answer(
-            answer.status, {k.lower(): v for k, v in answer.headers.items()}, json.loads(text) if is_json else text
+            answer.status,
+            {k.lower(): v for k, v in answer.headers.items()},
+            json.loads(text) if is_json and text else text,
         )
 
     def onboard(

@@ -24,6 +24,8 @@ _ITEMS: dict[str, Any] = {
 
 # By operation: the body of a request
 BODIES: dict[str, dict[str, Any]] = {
+    "send_receipt": {"channel": "mail", "to": "buyer@example.com"},
+    "begin_receipt_batch": {"day": "2026-11-20", "branch": "00"},
     "sync_items": _ITEMS,
     "sync_items_short": _ITEMS,
     "import_items": {},

@@ -15,6 +15,7 @@ _FOR_KEYS = (401, 403)
 _TAGS = [
     {"name": "sales", "description": "Post a sale, get a signed receipt."},
     {"name": "invoices", "description": "Read what was posted."},
+    {"name": "receipts", "description": "Print, send and collect receipts; proforma and training."},
     {"name": "items", "description": "What a company sells, registered at KRA."},
     {"name": "classifications", "description": "KRA's item classification."},
     {"name": "codes", "description": "KRA's code tables."},

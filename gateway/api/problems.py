@@ -170,6 +170,11 @@ PROBLEMS: dict[str, Kind] = {
         "The document is not refused",
         "`invoice` is the document as it is now. Only a refused one can be asked for again; nothing was changed.",
     ),
+    "not_signed": Kind(
+        409,
+        "The document is not signed",
+        "There is no receipt before KRA's control unit has answered. Ask again when its status is signed.",
+    ),
     "already_decided": Kind(
         409,
         "It is decided already",
@@ -251,6 +256,11 @@ PROBLEMS: dict[str, Kind] = {
         503,
         "KRA cannot be reached",
         "Nothing was lost and nothing was sent. Try again after the seconds that `Retry-After` names.",
+    ),
+    "channel_not_set_up": Kind(
+        409,
+        "This installation does not send that way",
+        "Nothing was sent. Choose another channel, or hand on the link of the receipt yourself.",
     ),
     "setup_wrong": Kind(
         503,

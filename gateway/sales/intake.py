@@ -483,10 +483,7 @@ def invoice_row(
         content=fingerprint,
     )
     lines = [(line, items[line.item_code], result.lines[index]) for index, line in enumerate(sale.lines)]
-    payments = [
-        {"method": payment.method, "amount": str(payment.amount.quantize(Decimal("0.01")) or ZERO)}
-        for payment in sale.payments or ()
-    ] or [{"method": sale.payment_method or "cash", "amount": str(result.total)}]
+    payments = _payments(sale, result)
     document = SaleDocument(
         kind="sale",
         reference=sale.reference,
@@ -530,24 +527,7 @@ def invoice_row(
         "content_hash": fingerprint,
         "content": _content(sale),
         "figures": _figures(sale, result, lines, payments, rates, seat),
-        "snapshot": {
-            "company": device["company_name"],
-            "pin": device["pin"],
-            "branch_code": device["branch_code"],
-            "branch_name": device["branch_name"],
-            "address": device["address"],
-            "city": device["city"],
-            "top_message": device["top_message"],
-            "bottom_message": device["bottom_message"],
-            "device_serial": device["serial"],
-            "environment": device["environment"],
-            "simulated": seat.profile.environment == "simulator",
-            "receipt_url": seat.profile.receipt_url,
-            "buyer_pin": customer.pin,
-            "buyer_name": customer.name,
-            "cashier": sale.cashier,
-            "remark": sale.remark,
-        },
+        "snapshot": _snapshot(sale, seat),
         "body": body.decode(),
         "tag": tag,
         "original_id": None,
@@ -560,6 +540,56 @@ def invoice_row(
         "phone": customer.phone,
         "email": customer.email,
         "waits_for": sorted({item.id for _, item, _ in lines if item.kra_code.startswith(GAP)}) or None,
+    }
+
+
+def rehearsal_row(
+    sale: SaleIn, result: Figures, *, items: Mapping[str, ShelfItem], rates: Mapping[TaxClass, Decimal], seat: Seat
+) -> dict[str, Any]:
+    """What a receipt needs of a checked sale that is shown and never kept: training, or a proforma."""
+    lines = [(line, items[line.item_code], result.lines[index]) for index, line in enumerate(sale.lines)]
+    return {
+        "company_id": seat.row["company_id"],
+        "environment": seat.row["environment"],
+        "kind": "sale",
+        "reference": sale.reference,
+        "status": "queued",
+        "number": None,
+        "problem": None,
+        "control_unit_id": "",
+        "issued_at": sale.issued_at,
+        "figures": _figures(sale, result, lines, _payments(sale, result), rates, seat),
+        "snapshot": _snapshot(sale, seat),
+    }
+
+
+def _payments(sale: SaleIn, result: Figures) -> list[dict[str, str]]:
+    return [
+        {"method": payment.method, "amount": str(payment.amount.quantize(Decimal("0.01")) or ZERO)}
+        for payment in sale.payments or ()
+    ] or [{"method": sale.payment_method or "cash", "amount": str(result.total)}]
+
+
+def _snapshot(sale: SaleIn, seat: Seat) -> dict[str, Any]:
+    """What a receipt must show later as it is now."""
+    device, customer = seat.row, sale.customer or CustomerIn()
+    return {
+        "company": device["company_name"],
+        "pin": device["pin"],
+        "branch_code": device["branch_code"],
+        "branch_name": device["branch_name"],
+        "address": device["address"],
+        "city": device["city"],
+        "top_message": device["top_message"],
+        "bottom_message": device["bottom_message"],
+        "device_serial": device["serial"],
+        "environment": device["environment"],
+        "simulated": seat.profile.environment == "simulator",
+        "receipt_url": seat.profile.receipt_url,
+        "buyer_pin": customer.pin,
+        "buyer_name": customer.name,
+        "cashier": sale.cashier,
+        "remark": sale.remark,
     }
 
 

@@ -176,6 +176,85 @@ class PrintedDocument(models.Model):
         return f"{self.label} {self.reference}"
 
 
+class Logo(models.Model):
+    """A company's picture at the head of its receipts."""
+
+    company = models.OneToOneField(Company, models.CASCADE, related_name="logo")
+    content = models.BinaryField()
+    content_type = models.CharField(max_length=10)  # image/png or image/jpeg
+    actor = models.CharField(max_length=100)
+    changed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"logo of {self.company_id}"
+
+
+class ReceiptDelivery(models.Model):
+    """A receipt that goes to its buyer by mail, or its link by SMS. `content` is kept until it went out."""
+
+    class Channel(models.TextChoices):
+        MAIL = "mail", "By mail, as a PDF file"
+        SMS = "sms", "By SMS, as a link"
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "On its way"
+        SENT = "sent", "Handed to the mail server or the SMS provider"
+        FAILED = "failed", "Could not be sent; tried again for a while"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="deliveries")
+    channel = models.CharField(max_length=4, choices=Channel.choices)
+    to = models.CharField(max_length=254)
+    language = models.CharField(max_length=2, default="en")
+    paper = models.CharField(max_length=4, default="a4")
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    problem = models.CharField(max_length=300, blank=True)
+    content = models.BinaryField(null=True, blank=True)
+    label = models.CharField(max_length=3, blank=True)  # of what was attached
+    actor = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "receipt deliveries"
+
+    def __str__(self) -> str:
+        return f"{self.channel} of {self.invoice_id}"
+
+
+class ReceiptBatch(models.Model):
+    """The receipts of a branch's day as one PDF file, made in the background; forgotten after a while."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting to be made"
+        MAKING = "making", "Being made"
+        DONE = "done", "Made"
+        FAILED = "failed", "Could not be made"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    branch = models.CharField(max_length=2)
+    day = models.DateField()  # in Nairobi, by the control unit's clock
+    paper = models.CharField(max_length=4)
+    language = models.CharField(max_length=2)
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    problem = models.CharField(max_length=300, blank=True)
+    documents_total = models.PositiveIntegerField(null=True, blank=True)
+    documents_done = models.PositiveIntegerField(default=0)
+    content = models.BinaryField(null=True, blank=True)
+    actor = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "receipt batches"
+        indexes = [models.Index(fields=["company", "environment", "-id"], name="receipt_batch_list")]
+
+    def __str__(self) -> str:
+        return f"receipts of {self.branch} on {self.day}"
+
+
 class Found(models.Model):
     """A document KRA holds in our series that we do not know: another system's, or one lost with a restored backup."""
 

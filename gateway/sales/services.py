@@ -20,7 +20,7 @@ from gateway.lib.clock import utc_now
 from gateway.sales import statements
 from gateway.sales.actions import correct_invoice
 from gateway.sales.intake import MOST_LINES, SaleIn, Wrong, check, content_hash, invoice_row, work_out
-from gateway.sales.unknown_items import judge_unknown, marked, register_unknown, shown, unknown_rows
+from gateway.sales.unknown_items import judge_unknown_in_thread, marked, register_unknown, shown, unknown_rows
 from gateway.stock.statements import HELD
 
 POLL_SECONDS = 0.5
@@ -185,7 +185,7 @@ class Till:
         described, wrongs = unknown_rows(sale, items)
         new: dict[int, ItemRow] = {}
         if described:
-            new, amiss = await asyncio.to_thread(judge_unknown, caller.environment, described)
+            new, amiss = await asyncio.to_thread(judge_unknown_in_thread, caller.environment, described)
             wrongs += amiss
         return marked({**items, **shown(new.values())}, sale), new, wrongs
 
@@ -202,10 +202,10 @@ class Till:
         """The device that signs. One that was added or activated a moment ago is found as well."""
         seats = await self.desk.of_company(caller.company_id, caller.environment)
         try:
-            return _chosen(seats, sale, caller, kind)
+            return chosen_seat(seats, sale, caller, kind)
         except (DeviceNotFound, DeviceNotReady):
             seats = await self.desk.of_company(caller.company_id, caller.environment, afresh=True)
-            return _chosen(seats, sale, caller, kind)
+            return chosen_seat(seats, sale, caller, kind)
 
     async def _keep(
         self,
@@ -321,7 +321,7 @@ def _may_see(caller: Caller, row: Mapping[str, Any]) -> bool:
     return caller.device is None or uuid.UUID(str(row["device_public_id"])) == caller.device
 
 
-def _chosen(seats: list[Seat], sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
+def chosen_seat(seats: list[Seat], sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
     """The one of these devices that signs this sale. Raises DeviceNotFound, DeviceNotReady, Invalid."""
     seats = [seat for seat in seats if kind is None or seat.row["kind"] == kind]
     if caller.device is not None:

@@ -57,12 +57,8 @@ def _missing(line: LineOfSaleIn) -> list[str]:
 
 
 def judge_unknown(environment: str, rows: Mapping[int, ItemRow]) -> tuple[dict[int, ItemRow], list[Wrong]]:
-    """Those of the new items that can be taken, and what KRA's lists do not allow. For a thread: asks Django."""
-    close_old_connections()
-    try:
-        judged = dict(zip(rows, judge(environment, list(rows.values())), strict=True))
-    finally:
-        close_old_connections()
+    """Those of the new items that can be taken, and what KRA's lists do not allow."""
+    judged = dict(zip(rows, judge(environment, list(rows.values())), strict=True))
     places = {"code": "item_code"}
     wrongs = [
         Wrong(f"lines[{index}].{places.get(wrong.field, wrong.field)}", wrong.code, wrong.message)
@@ -70,6 +66,15 @@ def judge_unknown(environment: str, rows: Mapping[int, ItemRow]) -> tuple[dict[i
         for wrong in one.wrongs
     ]
     return {index: one.row for index, one in judged.items() if not one.wrongs}, wrongs
+
+
+def judge_unknown_in_thread(environment: str, rows: Mapping[int, ItemRow]) -> tuple[dict[int, ItemRow], list[Wrong]]:
+    """The same, for a thread that has no request."""
+    close_old_connections()
+    try:
+        return judge_unknown(environment, rows)
+    finally:
+        close_old_connections()
 
 
 def register_unknown(company_id: int, environment: str, rows: Sequence[ItemRow]) -> None:

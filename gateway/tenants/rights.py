@@ -66,7 +66,9 @@ RIGHTS: dict[Right, Grant] = {
     Right.MANAGE_DEVICES: Grant(
         "add, activate, replace and retire devices", _only(_OWNER, _MANAGER), _staff(_ADMIN, _SUPPORT)
     ),
-    Right.MANAGE_BRANCHES: Grant("add and change branches", _only(_OWNER, _MANAGER), _staff(_ADMIN, _SUPPORT)),
+    Right.MANAGE_BRANCHES: Grant(
+        "add and change branches, and the logo on receipts", _only(_OWNER, _MANAGER), _staff(_ADMIN, _SUPPORT)
+    ),
     Right.MANAGE_KEYS: Grant("make, rotate and revoke API keys", _only(_OWNER, _MANAGER), _staff(_ADMIN)),
     Right.MANAGE_PEOPLE: Grant("invite people, change their role, take them out", _only(_OWNER), _staff(_ADMIN)),
     Right.SWITCH_ENVIRONMENT: Grant("go live, or back to the sandbox", _only(_OWNER), _staff(_ADMIN)),

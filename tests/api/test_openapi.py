@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from gateway.api import imports, purchases, stock
+from gateway.api import imports, purchases, receipts, stock
 from gateway.api.branches import BranchChange, BranchNew
 from gateway.api.catalogue import ImportIn, ItemPatch, ItemPut
 from gateway.api.companies import StatusIn
@@ -122,6 +122,7 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies |= {"set_company_status": StatusIn, "add_branch": BranchNew, "change_branch": BranchChange}
     bodies |= {"make_key": KeyNew, "rotate_key": RotateIn, "invite": InvitationIn}
     bodies |= {"change_member": MemberChange}
+    bodies |= {"send_receipt": receipts.SendIn, "begin_receipt_batch": receipts.BatchIn}
     bodies |= {"open_stock": stock.OpeningIn, "adjust_stock": stock.AdjustmentIn, "transfer_stock": stock.TransferIn}
     bodies |= {"produce": stock.ProductionIn, "set_recipe": stock.RecipeIn, "set_stock_policy": stock.PolicyIn}
     bodies |= {"repair_drift": stock.RepairIn, "post_bill": purchases.BillIn, "accept_purchase": purchases.AcceptIn}

@@ -3,7 +3,7 @@ import uuid
 import pytest
 from django.conf import settings
 
-from gateway.sales.models import Invoice
+from gateway.sales.models import Invoice, PrintedDocument
 from gateway.sales.receipts.token import receipt_token
 from tests.sales.receipt_rows import RECEIPT_URL, SIGNATURE, make_row, make_waiting_row
 from tests.sales.shelves import make_shop
@@ -92,7 +92,7 @@ def test_a_sale_that_waits_gives_the_slip_and_nobody_keeps_it(client, shop, path
     Invoice.objects.update(status="signed", **fiscal, **numbers)
     answer = client.get(path.format(token))
     assert "TAX INVOICE" in answer.content.decode() and "FISCALISED" not in answer.content.decode()
-    assert answer["Cache-Control"] == "private, max-age=3600"
+    assert answer["Cache-Control"] == "private, no-cache"
 
 
 @pytest.mark.parametrize("path", ["/receipts/{}/", "/receipts/{}.txt", "/receipts/x{}/"])
@@ -118,3 +118,43 @@ def test_showing_a_receipt_takes_one_query(client, shop):
     with statements() as for_nothing:
         client.get(f"/receipts/{token[:-2]}00/")
     assert (len(asked), for_nothing) == (1, [])
+
+
+def test_a_look_at_the_page_hands_nothing_out_and_the_button_gives_the_original_once(client, shop):
+    token = store(shop, make_row())
+    for _ in range(2):
+        page = client.get(f"/receipts/{token}/").content.decode()
+        assert f'action="/receipts/{token}.pdf"' in page and "in-print" in page
+    assert not PrintedDocument.objects.exists()
+    first, second = (client.post(f"/receipts/{token}.pdf") for _ in range(2))
+    assert [answer["Content-Disposition"] for answer in (first, second)] == [
+        'attachment; filename="POS-1-ns.pdf"',
+        'attachment; filename="POS-1-cs.pdf"',
+    ]
+    assert first["Cache-Control"] == "private, no-cache" and first["Referrer-Policy"] == "no-referrer"
+    assert "COPY" in client.get(f"/receipts/{token}/").content.decode()
+    assert set(PrintedDocument.objects.values_list("channel", flat=True)) == {"link"}
+
+
+def test_text_for_a_printer_is_the_original_once_and_asking_for_its_head_takes_nothing(client, shop):
+    path = f"/receipts/{store(shop, make_row())}.txt"
+    assert client.head(path).status_code == 200 and not PrintedDocument.objects.exists()
+    assert "OFFICIAL" not in client.get(path).content.decode()
+    assert "THIS IS NOT AN OFFICIAL RECEIPT" in client.get(path).content.decode()
+
+
+def test_a_link_speaks_kiswahili_and_no_language_that_it_does_not_know(client, shop):
+    token = store(shop, make_row())
+    page = client.get(f"/receipts/{token}/?language=sw").content.decode()
+    assert '<html lang="sw">' in page and "Pakua PDF" in page and f'action="/receipts/{token}.pdf?language=sw"' in page
+    for path in (f"/receipts/{token}/?language=fr", f"/receipts/{token}.txt?language=fr"):
+        assert client.get(path).status_code == 400
+    assert client.post(f"/receipts/{token}.pdf?paper=a5").status_code == 400
+    assert not PrintedDocument.objects.exists()
+
+
+def test_there_is_no_pdf_of_what_is_not_signed(client, shop):
+    token = store(shop, make_waiting_row("queued"))
+    assert "Pakua" not in client.get(f"/receipts/{token}/").content.decode()
+    assert client.post(f"/receipts/{token}.pdf").status_code == 404
+    assert client.post("/receipts/none.pdf").status_code == 404

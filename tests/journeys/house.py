@@ -36,6 +36,7 @@ class House:
     member: str = ""
     customer: str = ""
     z_report: str = ""
+    batch: str = ""
     keys: dict[str, str] = field(default_factory=dict)  # of Amani by role, of the staff by role, and some others
 
     @property
@@ -43,7 +44,7 @@ class House:
         """What nobody else may see of Amani Stores."""
         ids = {"company": self.amani.company, "device": self.amani.device}
         ids |= {"document": self.document, "item": self.item, "prefix": self.keys["owner"][:16]}
-        ids |= {"upload": self.upload, "row": "AMANI-SECRET-ROW"}
+        ids |= {"upload": self.upload, "row": "AMANI-SECRET-ROW", "batch": self.batch}
         ids |= {
             "invitation": self.invitation,
             "member": self.member,
@@ -100,6 +101,7 @@ def open_house(folder: Path, database_url: str, simulator: servers.Simulator, **
         house.upload = house.ask("owner", "POST", "/api/items/uploads/", FILE).body["id"]
         yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
         house.z_report = house.ask("owner", "POST", "/api/reports/z/", {"day": yesterday}).body["id"]
+        house.batch = house.ask("owner", "POST", "/api/receipts/batches/", {"day": "2026-11-20"}).body["id"]
         for role in ROLES[1:]:
             ends = (datetime.now(UTC) + timedelta(days=7)).isoformat()
             more = {"expires_at": ends} if role == "revenue_officer" else {}

@@ -58,6 +58,17 @@ ROWS: dict[str, Row] = {
     "POST /api/integration/transactions/{id}/retry/": Row(Right.SELL),
     "POST /api/integration/transactions/{id}/cancel/": Row(Right.SELL),
     "GET /api/invoices/": Row(READ),
+    "GET /api/integration/transactions/{id}/receipt/": Row(READ),
+    "POST /api/integration/transactions/{id}/receipt/send/": Row(Right.SELL),
+    "GET /api/integration/transactions/{id}/receipt/deliveries/": Row(READ),
+    "POST /api/integration/receipts/proforma/": Row(Right.SELL),
+    "POST /api/integration/receipts/training/": Row(Right.SELL),
+    "POST /api/receipts/batches/": Row(Right.EXPORT),
+    "GET /api/receipts/batches/{id}/": Row(Right.EXPORT),
+    "GET /api/receipts/batches/{id}/file/": Row(Right.EXPORT),
+    "POST /api/companies/{id}/logo/": _both(Right.MANAGE_BRANCHES),
+    "GET /api/companies/{id}/logo/": _both(READ),
+    "DELETE /api/companies/{id}/logo/": _both(Right.MANAGE_BRANCHES),
     "GET /api/logs/": _both(Right.READ_JOURNAL),
     # closing the day
     "GET /api/reports/x/": Row(READ),
@@ -183,6 +194,7 @@ def filled(house: House, route: str) -> tuple[str, str]:
             "/api/items/uploads/": house.upload,
             "/api/items/": house.item,
             "/api/customers/": house.customer,
+            "/api/receipts/batches/": house.batch,
         }
         values["id"] = next((id for start, id in of.items() if path.startswith(start)), house.document)
     for name, value in values.items():
@@ -192,7 +204,8 @@ def filled(house: House, route: str) -> tuple[str, str]:
     query = [f"{one['name']}=tea" for one in asked if one.get("required")]
     if path.startswith("/api/environment/"):  # the staff says which company is meant
         query += [f"company={house.amani.company}" for one in asked if one["name"] == "company"]
-    query += ["format=csv" for one in asked if one["name"] == "format"]  # which can be read here
+    readable = "json" if path.endswith("/receipt/") else "text" if "/receipts/" in path else "csv"
+    query += [f"format={readable}" for one in asked if one["name"] == "format"]  # which can be read here
     return method, path + ("?" + "&".join(query) if query else "")
 
 

@@ -23,7 +23,7 @@ def row(invoice: Invoice, label: Label) -> PrintedDocument:
         channel=PrintedDocument.Channel.API,
         format="pdf",
         actor="key rvp_1",
-        invoice=invoice,
+        invoice_id=invoice.pk,
         reference=invoice.reference,
         total=invoice.total,
     )

@@ -1,4 +1,4 @@
-"""What stands on a receipt or a provisional slip, worked out once and shown as text or as a page.
+"""What stands on a receipt or a provisional slip, worked out once and shown on paper, as a page, as text, as data.
 
 Everything comes from the stored row: what was true when the document was sent (snapshot), our figures, and the control
 unit's own answer. Content and order follow the KRA Trader Invoicing System (TIS) specification v2.0, sample receipts on
@@ -19,26 +19,26 @@ from gateway.kra.tax import AmountProfile
 from gateway.lib.clock import NAIROBI
 from gateway.lib.money import ZERO, money, round_money
 from gateway.sales.receipts.identifiers import grouped, text_code
-from gateway.sales.receipts.labels import Label
-from gateway.sales.receipts.stored import UNKNOWN_REASON, is_simulated, legal_number, link_to_kra, moment, parsed
+from gateway.sales.receipts.labels import CREDIT_NOTES, Label, ReceiptType, label_of
+from gateway.sales.receipts.languages import WORDS, Language, Words
+from gateway.sales.receipts.stored import is_simulated, legal_number, link_to_kra, moment, parsed
 
 NOT_AN_INVOICE = "NOT A TAX INVOICE"
 SANDBOX_MARK = f"SANDBOX \N{EN DASH} {NOT_AN_INVOICE}"
 SIMULATED_MARK = f"SIMULATED \N{EN DASH} {NOT_AN_INVOICE}"
 NOT_YET_MARK = "NOT YET FISCALISED"
 WITHDRAWN_MARK = "WITHDRAWN"
+NOT_OFFICIAL = "THIS IS NOT AN OFFICIAL RECEIPT"
 CREDIT_NOTE_SENTENCE = "CREDIT NOTE IS APPROVED ONLY FOR ORIGINAL SALES RECEIPT"
 
 # The order of KRA's sample, and its words for the rates that are not numbers.
 _TAX_TABLE = (TaxClass.EXEMPT, TaxClass.STANDARD, TaxClass.ZERO_RATED, TaxClass.NON_VAT, TaxClass.REDUCED)
 _RATE_WORDS = {TaxClass.EXEMPT: "EX", TaxClass.NON_VAT: "Non-VAT"}
 
-_SLIP_SENTENCES = {
-    "queued": "Kept; waits for its turn to be sent to KRA.",
-    "sending": "With KRA. Its answer has not come yet.",
-    "unknown": UNKNOWN_REASON,
-    "refused": "Not accepted.",
-    "cancelled": "Withdrawn before it was sent to KRA.",
+_TITLES = {
+    (ReceiptType.TRAINING, False): "TRAINING RECEIPT",
+    (ReceiptType.TRAINING, True): "TRAINING CREDIT NOTE",
+    (ReceiptType.PROFORMA, False): "PROFORMA INVOICE",
 }
 
 
@@ -124,12 +124,16 @@ class Source:
 class ReceiptDocument:
     """A receipt if the control unit has answered (`control_unit`), else a provisional slip that cannot pass for one.
 
+    Training and proforma are receipts without an answer, since nothing is ever asked.
+
     `marks` say in capitals what it is not; `explanation` says in sentences where an unsigned sale stands.
     `qr_content` is what the QR code holds, `link` the page of KRA that shows the document.
     """
 
     title: str
+    type: ReceiptType
     label: Label
+    language: Language
     marks: tuple[str, ...]
     seller: Seller
     top_message: str
@@ -156,25 +160,112 @@ class ReceiptDocument:
     is_simulated: bool
 
     @property
+    def words(self) -> Words:
+        return WORDS[self.language]
+
+    @property
+    def is_slip(self) -> bool:
+        return self.control_unit is None and self.type in (ReceiptType.NORMAL, ReceiptType.COPY)
+
+    @property
     def is_credit_note(self) -> bool:
-        return self.label is Label.NORMAL_CREDIT_NOTE
+        return self.label in CREDIT_NOTES
+
+    @property
+    def notice(self) -> str:
+        """COPY, TRAINING or PROFORMA, to stand above the items twice as large as amounts; empty on an original."""
+        return "" if self.is_slip or self.type is ReceiptType.NORMAL else self.type.value
+
+    @property
+    def official_notice(self) -> str:
+        """What stands below the totals, as large, of whatever is no original."""
+        return NOT_OFFICIAL if self.notice else ""
+
+    @property
+    def check_words(self) -> str:
+        return self.words.check_at_simulator if self.is_simulated else self.words.check_at_kra
+
+    @property
+    def sums(self) -> list[tuple[str, str]]:
+        """The rows of totals, names and amounts as they are printed."""
+        if self.is_credit_note:
+            rows = [("TOTAL", amount(self.total))]
+            for letter in self.letter_totals:
+                rows.append((f"TOTAL {letter.name}", amount(letter.total)))
+                rows.append((f"TOTAL TAX {letter.letter}", amount(letter.tax)))
+            return [*rows, ("TOTAL TAX", amount(self.vat))]
+        discount = amount(self.total_discount)
+        return [
+            ("TOTAL BEFORE DISCOUNT", amount(self.total_before_discount)),
+            ("TOTAL DISCOUNT AWARDED", f"({discount})" if self.total_discount else discount),
+            ("TOTAL EXEMPT", amount(self.total_exempt)),
+            ("SUB TOTAL", amount(self.sub_total)),
+            ("VAT", amount(self.vat)),
+            ("TOTAL", amount(self.total)),
+        ]
+
+    @property
+    def unit_rows(self) -> list[tuple[str, str]]:
+        """The rows of the block SCU INFORMATION."""
+        unit = self.control_unit
+        if unit is None:
+            return []
+        rows = [
+            (f"Date: {unit.signed_at:%d/%m/%Y}", f"Time: {unit.signed_at:%H:%M:%S}"),
+            ("CU ID:", unit.unit_id),
+            ("CU INVOICE NO.:", unit.invoice_number),
+            ("RECEIPT COUNTER:", unit.counter),
+            ("INTERNAL DATA:", unit.internal_data),
+            ("RECEIPT SIGNATURE:", unit.signature),
+        ]
+        return [(name, value) for name, value in rows if value]
+
+    @property
+    def source_rows(self) -> list[tuple[str, str]]:
+        """The rows of the block TIS INFORMATION."""
+        source = self.source
+        rows = [
+            ("RECEIPT NUMBER:", "" if source.number is None else str(source.number)),
+            ("REFERENCE:", source.reference),
+            (f"Date: {source.issued_at:%d/%m/%Y}", f"Time: {source.issued_at:%H:%M:%S}"),
+            (self.words.served_by, source.cashier),
+            (self.words.remark, source.remark),
+        ]
+        return [(name, value) for name, value in rows if value]
+
+    def reduction(self, line: "Line") -> tuple[str, str] | None:
+        """The row below a line with a discount: its name with the percentage, its amount in brackets."""
+        if not line.discount:
+            return None
+        percent = plain(line.discount_percent)
+        if self.is_credit_note:
+            return self.words.price_reduction, f"-{percent}%"
+        return f"{self.words.discount} -{percent}%", f"({amount(line.discount)})"
 
     @property
     def items_number(self) -> int:
         return len(self.lines)
 
 
-def receipt_document(row: Mapping[str, Any], *, offline_code: bool = False) -> ReceiptDocument:
+def receipt_document(
+    row: Mapping[str, Any],
+    *,
+    type: ReceiptType = ReceiptType.NORMAL,
+    language: Language = Language.ENGLISH,
+    offline_code: bool = False,
+) -> ReceiptDocument:
     """The document of a row of `sales_invoice` (keys are column names; JSON columns may be text).
 
-    Only a signed row gives a receipt. `offline_code` puts KRA's text code into the QR code in place of the link.
-    Raises ValueError for a credit note whose snapshot lacks `original_cu_invoice_number`.
+    Only a signed row gives a receipt or a copy; training and proforma are made of a row that is never kept.
+    `offline_code` puts KRA's text code into the QR code in place of the link. Raises ValueError for a credit note whose
+    snapshot lacks `original_cu_invoice_number`.
     """
     figures, snapshot = parsed(row["figures"]), parsed(row["snapshot"])
     is_credit_note = row["kind"] == "credit_note"
-    label = Label.NORMAL_CREDIT_NOTE if is_credit_note else Label.NORMAL_SALE
+    is_rehearsal = type in (ReceiptType.TRAINING, ReceiptType.PROFORMA)
+    label, words = label_of(type, is_credit_note=is_credit_note), WORDS[language]
     on_paper = neg if is_credit_note else pos
-    signed = row["status"] == "signed"
+    signed = row["status"] == "signed" and not is_rehearsal
     simulated = is_simulated(row, snapshot)
     original = clean(snapshot.get("original_cu_invoice_number"))
     if is_credit_note and signed and not original:
@@ -183,16 +274,18 @@ def receipt_document(row: Mapping[str, Any], *, offline_code: bool = False) -> R
     net = {letter: on_paper(money(figures["net"][letter])) for letter in TaxClass}
     tax = {letter: on_paper(money(figures["tax"][letter])) for letter in TaxClass}
     return ReceiptDocument(
-        title=("CREDIT NOTE" if is_credit_note else "TAX INVOICE") if signed else "PROVISIONAL SLIP",
+        title=_title(type, is_credit_note, signed, words),
+        type=type,
         label=label,
-        marks=_marks(row, simulated),
+        language=language,
+        marks=_marks(row, simulated, waits=not signed and not is_rehearsal),
         seller=_seller(snapshot),
         top_message=clean(snapshot.get("top_message")),
         bottom_message=clean(snapshot.get("bottom_message")),
         buyer_pin=clean(snapshot.get("buyer_pin")),
         buyer_name=clean(snapshot.get("buyer_name")),
         original_invoice_number=f"{original} {Label.NORMAL_SALE}" if original else "",
-        notes=_notes(figures),
+        notes=_notes(figures, words),
         lines=tuple(_line(line, is_credit_note) for line in figures["lines"]),
         total_before_discount=on_paper(sum((money(line["supply"]) for line in figures["lines"]), ZERO)),
         total_discount=money(figures["discount"]),
@@ -215,7 +308,7 @@ def receipt_document(row: Mapping[str, Any], *, offline_code: bool = False) -> R
             cashier=clean(snapshot.get("cashier")),
             remark=clean(snapshot.get("remark")),
         ),
-        explanation=() if signed else _explanation(row),
+        explanation=() if signed or is_rehearsal else _explanation(row, words),
         is_simulated=simulated,
     )
 
@@ -228,12 +321,16 @@ def clean(text: str | None) -> str:
     return " ".join("".join(visible).split())
 
 
-def _marks(row: Mapping[str, Any], simulated: bool) -> tuple[str, ...]:
+def _title(type: ReceiptType, is_credit_note: bool, signed: bool, words: Words) -> str:
+    if signed:
+        return "CREDIT NOTE" if is_credit_note else "TAX INVOICE"
+    return _TITLES.get((type, is_credit_note), words.slip)
+
+
+def _marks(row: Mapping[str, Any], simulated: bool, *, waits: bool) -> tuple[str, ...]:
     marks: tuple[str, ...] = ()
-    if row["status"] == "cancelled":
-        marks = (WITHDRAWN_MARK, NOT_AN_INVOICE)
-    elif row["status"] != "signed":
-        marks = (NOT_YET_MARK, NOT_AN_INVOICE)
+    if waits:
+        marks = (WITHDRAWN_MARK if row["status"] == "cancelled" else NOT_YET_MARK, NOT_AN_INVOICE)
     if simulated:
         return (*marks, SIMULATED_MARK)
     # Whatever is not plainly production is no tax invoice.
@@ -305,10 +402,10 @@ def _letter_totals(
     )
 
 
-def _notes(figures: Mapping[str, Any]) -> tuple[str, ...]:
-    notes = ["All amounts in KES"]
+def _notes(figures: Mapping[str, Any], words: Words) -> tuple[str, ...]:
+    notes = [words.all_in_kes]
     if figures["profile"] == AmountProfile.EXCLUSIVE:
-        notes.append("Prices without VAT")
+        notes.append(words.prices_without_vat)
     currency, rate = clean(figures.get("currency")), figures.get("exchange_rate")
     if rate and currency and currency != "KES":
         notes.append(f"{currency} 1 = KES {plain(Decimal(rate))}")
@@ -338,17 +435,17 @@ def _offline_code(row: Mapping[str, Any]) -> str:
     )
 
 
-def _explanation(row: Mapping[str, Any]) -> tuple[str, ...]:
-    sentences = [_SLIP_SENTENCES[row["status"]]]
+def _explanation(row: Mapping[str, Any], words: Words) -> tuple[str, ...]:
+    sentences = [getattr(words, row["status"])]
     if row["status"] == "refused":
-        sentences += _reasons(parsed(row["problem"]) or {})
+        sentences += _reasons(parsed(row["problem"]) or {}, words)
     return tuple(sentences)
 
 
-def _reasons(problem: Mapping[str, Any]) -> Sequence[str]:
+def _reasons(problem: Mapping[str, Any], words: Words) -> Sequence[str]:
     kra = problem.get("kra") or {}
     reasons = [clean(problem.get("detail"))]
     reasons += [f"{clean(field['field'])}: {clean(field['message'])}" for field in problem.get("fields") or []]
     if kra.get("code"):
-        reasons.append(f"KRA's answer: {clean(str(kra['code']))} {clean(kra.get('message'))}".rstrip())
+        reasons.append(f"{words.kra_answered} {clean(str(kra['code']))} {clean(kra.get('message'))}".rstrip())
     return [reason for reason in reasons if reason]

@@ -11,35 +11,62 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from gateway.sales.receipts import qr
-from gateway.sales.receipts.document import CREDIT_NOTE_SENTENCE, Line, ReceiptDocument, amount, plain
+from gateway.sales.receipts.document import (
+    CREDIT_NOTE_SENTENCE,
+    NOT_OFFICIAL,
+    Line,
+    ReceiptDocument,
+    amount,
+    plain,
+)
+from gateway.sales.receipts.labels import ReceiptType
+from gateway.sales.receipts.logos import NO_LOGOS, Logos
 
 _STYLE = (Path(__file__).parent.parent / "templates" / "sales" / "receipt.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 
 
-def receipt_html(document: ReceiptDocument) -> str:
-    """The page of a receipt or a slip."""
+def receipt_html(
+    document: ReceiptDocument, *, logos: Logos = NO_LOGOS, is_view: bool = False, pdf_action: str = ""
+) -> str:
+    """The page of a receipt or a slip.
+
+    `is_view`: it is only looked at, and no original goes out with it, so on paper it says that it is a copy.
+    `pdf_action` is where its button asks for the PDF file; without one there is no button.
+    """
+    only_in_print = is_view and document.type is ReceiptType.NORMAL and not document.is_slip
+    notice = ReceiptType.COPY.value if only_in_print else document.notice
     context = {
         "document": document,
+        "words": document.words,
         "style": mark_safe(_STYLE),
-        "watermark": _watermark(document),
+        "notice": notice,
+        "official_notice": NOT_OFFICIAL if notice else "",
+        "only_in_print": "in-print" if only_in_print else "",
+        "watermark": _watermark(document, notice),
         "place": [part for part in (document.seller.address, document.seller.city) if part],
-        "lines": [_line(line, document.is_credit_note) for line in document.lines],
+        "lines": [_line(line, document) for line in document.lines],
         "total": amount(document.total),
     }
-    if not document.control_unit:
+    if document.is_slip:
         return render_to_string("sales/slip.html", context)
     context |= {
+        "kra_logo": data_address(logos.kra),
+        "company_logo": data_address(logos.company),
         "credit_note_sentence": CREDIT_NOTE_SENTENCE,
-        "totals": _credit_totals(document) if document.is_credit_note else _totals(document),
         "payments": [(payment.means, amount(payment.amount)) for payment in document.payments],
         "tax_table": [(row.rate, amount(row.taxable), amount(row.tax)) for row in document.tax_table],
         "unit": document.control_unit,
-        "qr": mark_safe(qr.svg(document.qr_content, "QR code of this invoice")) if document.qr_content else "",
+        "coded": {document.control_unit.internal_data, document.control_unit.signature}
+        if document.control_unit
+        else (),
+        "qr": mark_safe(qr.svg(document.qr_content, document.words.qr_code)) if document.qr_content else "",
+        "pdf_action": pdf_action,
     }
     return render_to_string("sales/receipt.html", context)
 
@@ -49,40 +76,30 @@ def missing_html() -> str:
     return render_to_string("sales/missing.html", {"style": mark_safe(_STYLE)})
 
 
-def _watermark(document: ReceiptDocument) -> list[str]:
-    """Rows of marks for the background, more than the page is long; what is below its end does not show."""
-    rows = ["   ".join([mark] * 5) for mark in document.marks]
+def data_address(picture: bytes) -> str:
+    """A PNG or JPEG file as an address that stands inside the page; empty without a picture."""
+    if not picture:
+        return ""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+def _watermark(document: ReceiptDocument, notice: str) -> list[str]:
+    """Rows of words for the background, more than the page is long; what is below its end does not show."""
+    rows = ["   ".join([text] * 5) for text in (*filter(None, [notice]), *document.marks)]
     return rows * (20 + len(document.lines))
 
 
-def _line(line: Line, is_credit_note: bool) -> dict[str, str]:
-    reduction = f"{'Price reduction' if is_credit_note else 'Discount'} -{plain(line.discount_percent)}%"
+def _line(line: Line, document: ReceiptDocument) -> dict[str, str]:
+    reduction = document.reduction(line) or ("", "")
+    percent_beside = document.is_credit_note and reduction[0]
     return {
         "description": line.description,
-        "kind": "service" if line.is_service else "goods",
+        "kind": document.words.service if line.is_service else document.words.goods,
         "unit_price": amount(line.unit_price),
         "quantity": plain(line.quantity),
         "amount": amount(line.amount),
         "designation": line.designation,
-        "reduction": reduction if line.discount else "",
-        "discount": "" if not line.discount or is_credit_note else f"({amount(line.discount)})",
+        "reduction": " ".join(reduction) if percent_beside else reduction[0],
+        "discount": "" if percent_beside else reduction[1],
     }
-
-
-def _totals(document: ReceiptDocument) -> list[tuple[str, str]]:
-    discount = amount(document.total_discount)
-    return [
-        ("TOTAL BEFORE DISCOUNT", amount(document.total_before_discount)),
-        ("TOTAL DISCOUNT AWARDED", f"({discount})" if document.total_discount else discount),
-        ("TOTAL EXEMPT", amount(document.total_exempt)),
-        ("SUB TOTAL", amount(document.sub_total)),
-        ("VAT", amount(document.vat)),
-        ("TOTAL", amount(document.total)),
-    ]
-
-
-def _credit_totals(document: ReceiptDocument) -> list[tuple[str, str]]:
-    rows = [("TOTAL", amount(document.total))]
-    for letter in document.letter_totals:
-        rows += [(f"TOTAL {letter.name}", amount(letter.total)), (f"TOTAL TAX {letter.letter}", amount(letter.tax))]
-    return [*rows, ("TOTAL TAX", amount(document.vat))]

@@ -3,7 +3,7 @@
 import hashlib
 from decimal import Decimal
 
-from gateway.sales.models import Invoice, PrintedDocument
+from gateway.sales.models import PrintedDocument
 from gateway.sales.receipts.labels import Label
 
 
@@ -20,7 +20,7 @@ def printed_document(
     actor: str,
     paper: str = "",
     language: str = "en",
-    invoice: Invoice | None = None,
+    invoice_id: int | None = None,
     reference: str = "",
     total: Decimal | None = None,
 ) -> PrintedDocument:
@@ -33,7 +33,7 @@ def printed_document(
         company_id=company_id,
         environment=environment,
         branch=branch,
-        invoice=invoice,
+        invoice_id=invoice_id,
         label=label,
         reference=reference,
         total=total,

@@ -1,23 +1,29 @@
-"""Receipts and slips as plain text, for terminals, text printers and logs of what was handed out.
+"""Receipts and slips as plain text, for terminals, text printers and the journal of what was handed out.
 
 No line is wider than asked for, counted in cells of a terminal. Names are wrapped; an amount is never cut or wrapped:
 where it has no room beside its name it stands on a line of its own. KRA's logo comes before the first line, from the
-printer's memory.
+printer's memory. Text knows one size of letters: what has to be twice as large elsewhere stands in a frame.
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 from gateway.sales.receipts import qr
-from gateway.sales.receipts.document import (
-    CREDIT_NOTE_SENTENCE,
-    ControlUnit,
-    Line,
-    ReceiptDocument,
-    Source,
-    TaxRow,
-    amount,
-    plain,
+from gateway.sales.receipts.document import ReceiptDocument, amount
+from gateway.sales.receipts.roll import (
+    Centred,
+    Code,
+    Gap,
+    Marks,
+    Notice,
+    Paragraph,
+    Piece,
+    Place,
+    Row,
+    Rule,
+    TaxTable,
+    pieces,
 )
 
 DEFAULT_WIDTH = 42  # 80 mm paper with the usual font
@@ -33,173 +39,62 @@ def receipt_text(document: ReceiptDocument, *, width: int = DEFAULT_WIDTH, with_
     """
     if width < LEAST_WIDTH:
         raise ValueError(f"a receipt is at least {LEAST_WIDTH} characters wide")
-    lines = _receipt(document, width, with_qr) if document.control_unit else _slip(document, width)
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    shown = partial(lines_of, width=width, with_qr=with_qr)
+    return "".join(f"{line.rstrip()}\n" for piece in pieces(document) for line in shown(piece))
 
 
-def _receipt(document: ReceiptDocument, width: int, with_qr: bool) -> Iterator[str]:
-    assert document.control_unit is not None
-    rule = "-" * width
-    yield from _marks(document, width)
-    yield from _seller(document, width)
-    yield ""
-    yield from _centred(document.title, width)
-    if document.is_credit_note:
-        yield from _centred(CREDIT_NOTE_SENTENCE, width)
-        yield from _row("ORIGINAL CU INVOICE NO.#:", document.original_invoice_number, width)
-    if document.top_message:
-        yield from _centred(document.top_message, width)
-    yield from _buyer(document, width)
-    yield rule
-    yield from _lines(document, width)
-    yield rule
-    yield from _credit_totals(document, width) if document.is_credit_note else _totals(document, width)
-    yield rule
-    for payment in document.payments:
-        yield from _row(payment.means, amount(payment.amount), width)
-    yield from _row("ITEMS NUMBER", str(document.items_number), width)
-    yield rule
-    yield from _tax_table(document.tax_table, width)
-    yield rule
-    yield from _control_unit(document.control_unit, width)
-    yield from _code(document, width, with_qr)
-    yield rule
-    yield from _source(document.source, width)
-    if document.bottom_message:
-        yield ""
-        yield from _centred(document.bottom_message, width)
-    yield from _marks(document, width)
+def lines_of(piece: Piece, *, width: int, with_qr: bool = False) -> Iterator[str]:
+    """One piece of a receipt as lines."""
+    match piece:
+        case Centred(text):
+            yield from centred(text, width)
+        case Row(name, value, _, indent):
+            yield from row(" " * indent + name, value, width)
+        case Paragraph(text):
+            yield from wrap(text, width)
+        case Rule():
+            yield "-" * width
+        case Gap():
+            yield ""
+        case Marks(texts):
+            yield "*" * width
+            for text in texts:
+                yield from centred(text, width)
+            yield "*" * width
+        case Notice(text):
+            yield "=" * width
+            yield from centred(text, width)
+            yield "=" * width
+        case TaxTable():
+            yield from _tax_table(piece, width)
+        case Code():
+            yield from _code(piece, width, with_qr)
+        case Place():
+            pass
 
 
-def _slip(document: ReceiptDocument, width: int) -> Iterator[str]:
-    rule = "-" * width
-    yield from _marks(document, width)
-    yield from _centred(document.seller.name, width)
-    yield from _centred(document.title, width)
-    for sentence in document.explanation:
-        yield from wrap(sentence, width)
-    yield rule
-    yield from _row("Reference:", document.source.reference, width)
-    yield from _row("Date:", f"{document.source.issued_at:%d/%m/%Y %H:%M:%S}", width)
-    yield rule
-    for note in document.notes:
-        yield from wrap(note, width)
-    for line in document.lines:
-        yield from wrap(line.description, width)
-        yield from _row(f"  {amount(line.unit_price)} x {plain(line.quantity)}", amount(line.amount), width)
-        yield from _discount(line, document.is_credit_note, width)
-    yield rule
-    yield from _row("AMOUNT (KES)", amount(document.total), width)
-    yield from _marks(document, width)
-
-
-def _marks(document: ReceiptDocument, width: int) -> Iterator[str]:
-    if not document.marks:
-        return
-    yield "*" * width
-    for mark in document.marks:
-        yield from _centred(mark, width)
-    yield "*" * width
-
-
-def _seller(document: ReceiptDocument, width: int) -> Iterator[str]:
-    seller = document.seller
-    place = ", ".join(part for part in (seller.address, seller.city) if part)
-    for text in (seller.name, seller.branch, place, f"PIN: {seller.pin}"):
-        if text:
-            yield from _centred(text, width)
-
-
-def _buyer(document: ReceiptDocument, width: int) -> Iterator[str]:
-    if document.buyer_pin:
-        yield from _row("Buyer PIN:", document.buyer_pin, width)
-    if document.buyer_name:
-        yield from _row("Buyer name:", document.buyer_name, width)
-
-
-def _lines(document: ReceiptDocument, width: int) -> Iterator[str]:
-    for note in document.notes:
-        yield from wrap(note, width)
-    for line in document.lines:
-        yield from wrap(f"{line.description} [{'service' if line.is_service else 'goods'}]", width)
-        price = f"  {amount(line.unit_price)} x {plain(line.quantity)}"
-        yield from _row(price, f"{amount(line.amount)}{line.designation}", width)
-        yield from _discount(line, document.is_credit_note, width)
-
-
-def _discount(line: Line, is_credit_note: bool, width: int) -> Iterator[str]:
-    if not line.discount:
-        return
-    if is_credit_note:
-        yield from _row("  Price reduction", f"-{plain(line.discount_percent)}%", width)
-    else:
-        yield from _row(f"  Discount -{plain(line.discount_percent)}%", f"({amount(line.discount)})", width)
-
-
-def _totals(document: ReceiptDocument, width: int) -> Iterator[str]:
-    awarded = f"({amount(document.total_discount)})" if document.total_discount else amount(document.total_discount)
-    yield from _row("TOTAL BEFORE DISCOUNT", amount(document.total_before_discount), width)
-    yield from _row("TOTAL DISCOUNT AWARDED", awarded, width)
-    yield from _row("TOTAL EXEMPT", amount(document.total_exempt), width)
-    yield from _row("SUB TOTAL", amount(document.sub_total), width)
-    yield from _row("VAT", amount(document.vat), width)
-    yield from _row("TOTAL", amount(document.total), width)
-
-
-def _credit_totals(document: ReceiptDocument, width: int) -> Iterator[str]:
-    yield from _row("TOTAL", amount(document.total), width)
-    for letter in document.letter_totals:
-        yield from _row(f"TOTAL {letter.name}", amount(letter.total), width)
-        yield from _row(f"TOTAL TAX {letter.letter}", amount(letter.tax), width)
-    yield from _row("TOTAL TAX", amount(document.vat), width)
-
-
-def _tax_table(rows: Iterable[TaxRow], width: int) -> Iterator[str]:
+def _tax_table(table: TaxTable, width: int) -> Iterator[str]:
     """Three columns; where one amount is too wide for its column, every rate gets lines of its own."""
-    table = [(row.rate, amount(row.taxable), amount(row.tax)) for row in rows]
+    rows = [(one.rate, amount(one.taxable), amount(one.tax)) for one in table.rows]
     column = (width - _TABLE_NAME) // 2 - 1
-    if any(len(cell) > column for row in table for cell in row[1:]):
-        for rate, taxable, tax in table:
-            yield from _row(f"{rate} taxable", taxable, width)
-            yield from _row(f"{rate} VAT", tax, width)
+    if any(len(cell) > column for one in (table.heads, *rows) for cell in one[1:]):
+        for rate, taxable, tax in rows:
+            yield from row(f"{rate} {table.heads[1].lower()}", taxable, width)
+            yield from row(f"{rate} {table.heads[2]}", tax, width)
         return
-    for rate, taxable, tax in (("Rate", "Taxable", "VAT"), *table):
+    for rate, taxable, tax in (table.heads, *rows):
         yield f"{rate:<{_TABLE_NAME}} {taxable:>{column}} {tax:>{width - _TABLE_NAME - column - 2}}"
 
 
-def _control_unit(unit: ControlUnit, width: int) -> Iterator[str]:
-    yield from _centred("SCU INFORMATION", width)
-    yield from _row(f"Date: {unit.signed_at:%d/%m/%Y}", f"Time: {unit.signed_at:%H:%M:%S}", width)
-    yield from _row("CU ID:", unit.unit_id, width)
-    if unit.invoice_number:
-        yield from _row("CU INVOICE NO.:", unit.invoice_number, width)
-    yield from _row("RECEIPT COUNTER:", unit.counter, width)
-    if unit.internal_data:
-        yield from _row("INTERNAL DATA:", unit.internal_data, width)
-    yield from _row("RECEIPT SIGNATURE:", unit.signature, width)
-
-
-def _code(document: ReceiptDocument, width: int, with_qr: bool) -> Iterator[str]:
-    drawn = qr.half_blocks(document.qr_content, width) if with_qr and document.qr_content else None
+def _code(code: Code, width: int, with_qr: bool) -> Iterator[str]:
+    drawn = qr.half_blocks(code.content, width) if with_qr else None
     if drawn:
         left = " " * ((width - len(drawn[0])) // 2)
         yield ""
         yield from (left + line for line in drawn)
-    elif document.link:
-        yield "Check it at the simulator:" if document.is_simulated else "Check it at KRA:"
-        yield from wrap(document.link, width)
-
-
-def _source(source: Source, width: int) -> Iterator[str]:
-    yield from _centred("TIS INFORMATION", width)
-    if source.number is not None:
-        yield from _row("RECEIPT NUMBER:", str(source.number), width)
-    yield from _row("REFERENCE:", source.reference, width)
-    yield from _row(f"Date: {source.issued_at:%d/%m/%Y}", f"Time: {source.issued_at:%H:%M:%S}", width)
-    if source.cashier:
-        yield from _row("Served by:", source.cashier, width)
-    if source.remark:
-        yield from wrap(f"Remark: {source.remark}", width)
+    elif code.link:
+        yield f"{code.words}:"
+        yield from wrap(code.link, width)
 
 
 # Lines of a fixed width
@@ -235,12 +130,13 @@ def _cells(letter: str) -> int:
     return 2 if unicodedata.east_asian_width(letter) in {"W", "F"} else 1
 
 
-def _centred(text: str, width: int) -> Iterator[str]:
+def centred(text: str, width: int) -> Iterator[str]:
+    """The text in the middle, on as many lines as it needs."""
     for line in wrap(text, width):
         yield " " * ((width - cells(line)) // 2) + line
 
 
-def _row(left: str, right: str, width: int) -> Iterator[str]:
+def row(left: str, right: str, width: int) -> Iterator[str]:
     """Name at the left, value at the right; on two lines or more where they do not fit beside each other."""
     gap = width - cells(left) - cells(right)
     if gap >= 1:
