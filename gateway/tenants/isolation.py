@@ -121,10 +121,18 @@ def _listed(company_ids: Iterable[int]) -> str:
 
 
 def _carry(connection: Any) -> None:
-    """Tell an open connection of PostgreSQL what may be seen; one that is not open yet is told when it is made."""
-    if connection.vendor == "postgresql" and connection.connection is not None and not connection.connection.closed:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config(%s, %s, false)", [SETTING, _seen.get()])
+    """Tell an open connection of PostgreSQL what may be seen; one that is not open yet is told when it is made.
+
+    It is not told again what it was told last, unless that was in a transaction, which may have been rolled back.
+    """
+    made, seen = connection.connection, _seen.get()
+    if connection.vendor != "postgresql" or made is None or made.closed or getattr(made, "companies_told", "") == seen:
+        return
+    stands = made.info.transaction_status == pq.TransactionStatus.IDLE
+    made.companies_told = None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, false)", [SETTING, seen])
+    made.companies_told = seen if stands else None
 
 
 def _is_broken(connection: Any) -> bool:

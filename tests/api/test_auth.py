@@ -1,13 +1,18 @@
+import contextlib
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from gateway.api.auth import PRINCIPAL_COLUMNS, digest_of, find_principal, key_in, principal_from_row
 from gateway.api.headers import request_id, wait_seconds
 from gateway.devices.onboarding import Onboarded
+from gateway.tenants.isolation import only
 from gateway.tenants.models import ApiKey, Company
+from tests.api.caller import Caller
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 COMPANY, DEVICE = uuid.uuid4(), uuid.uuid4()
@@ -128,3 +133,32 @@ def test_every_request_has_an_id() -> None:
     assert request_id("till-7.42:a_B") == "till-7.42:a_B"
     assert request_id(None) != request_id(None)
     assert request_id("a\nb") != "a\nb"
+
+
+@pytest.mark.only_on("postgres")
+@pytest.mark.django_db(transaction=True)
+def test_a_call_tells_the_database_only_what_changes_about_whose_rows_it_may_see(amani: Onboarded) -> None:
+    owner = Caller(amani.key_text)
+    assert owner.get("/api/items/").status_code == 200
+    with CaptureQueriesContext(connection) as captured:
+        assert owner.get("/api/items/").status_code == 200
+    told = [row["sql"] for row in captured.captured_queries if "set_config" in row["sql"]]
+    assert [sql.split("'")[3] for sql in told] == ["*", str(amani.company.pk), ""]
+
+
+@pytest.mark.only_on("postgres")
+@pytest.mark.django_db(transaction=True)
+def test_what_was_told_in_a_transaction_that_is_rolled_back_is_told_again() -> None:
+    def seen() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('app.companies', true)")
+            return str(cursor.fetchone()[0])
+
+    with only([1]):
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic(), only([2]):
+            assert seen() == "2"
+            raise ZeroDivisionError
+        assert seen() == "1"
+        with only([2]):
+            assert seen() == "2"
+        assert seen() == "1"
