@@ -145,6 +145,8 @@ def test_whatever_is_sent_no_route_fails(crowded: House, who: str, route: str) -
     def generated(case: Any, is_real: bool) -> None:
         if is_real:
             case.path_parameters = dict(real)
+        if isinstance(case.body, dict) and case.body.get("environment") == "production":
+            case.body["environment"] = "sandbox"  # an onboarded device would knock at KRA's own door
         key = {"Authorization": f"Token {crowded.keys[who]}"}
         answer = case.call(base_url=gateway.url, headers={**headers, **key}, timeout=70)
         kind, text = answer.headers.get("content-type", [""])[0], answer.content.decode(errors="replace")
