@@ -128,7 +128,8 @@ class TestOnPostgres:
             assert sum(rows[name] for rows in seen.values()) == everything[name], name
         assert all(rows["sales_invoice"] >= 3 and rows["lanes_job"] >= 3 for rows in seen.values())
         with secured.speaking("web", "*") as connection:
-            assert {table.name: rows_of(connection, table.name) for table in policies()} == everything
+            still = everything.keys() - {"audit_apicall"}  # is written beside the work, so it grows meanwhile
+            assert {name: rows_of(connection, name) for name in still} == {name: everything[name] for name in still}
 
     def test_the_web_cannot_write_for_another_company(self, secured: Secured, street: Any) -> None:
         with secured.speaking("owner") as connection:
@@ -236,7 +237,7 @@ def rows_of(connection: psycopg.Connection[dict[str, Any]], table: str) -> int:
 
 
 _VALUES = {
-    **dict.fromkeys(("company_id", "device_id", "lane_id", "stock_lane_id", "id", "limit", "most"), 1),
+    **dict.fromkeys(("company_id", "device_id", "lane_id", "stock_lane_id", "job_id", "id", "limit", "most"), 1),
     **dict.fromkeys(("public_id", "token"), "6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
     **dict.fromkeys(("environment", "reference", "digest", "name"), "sandbox"),
     **{name: ["x"] for name in ("tags", "codes")},
