@@ -25,7 +25,7 @@ from gateway.lib.crypto import SealBroken
 from gateway.lib.cursor import BadCursor
 from gateway.lib.origin import origin
 from gateway.lib.spelling import no_such_field
-from gateway.purchases.services import AlreadyDecided, BillReused
+from gateway.purchases.services import AlreadyDecided, BillReused, PurchaseReused
 from gateway.reports.cash import CashReferenceReused
 from gateway.reports.closing import BranchUnclear, BranchUnknown, DayAhead, ZTaken
 from gateway.reports.day_ends import NoSuchBranch
@@ -111,6 +111,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     ),
     AlreadyDecided: lambda error: Problem("already_decided", f"It is {error.status}; nothing was changed."),
     BillReused: lambda error: Problem("reference_reused", f"The reference {error} names another bill."),
+    PurchaseReused: lambda error: Problem("reference_reused", f"The reference {error} names another purchase."),
     DriftMoved: lambda error: Problem(
         "drift_moved", f"The difference is {plain_quantity(error.now)} now. Look at the report again."
     ),

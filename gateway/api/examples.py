@@ -66,6 +66,12 @@ BODIES: dict[str, dict[str, Any]] = {
         "amount": "29000.00",
         "dated_on": "2026-11-20",
     },
+    "declare_purchase": {
+        "reference": "BUY-17",
+        "supplier_name": "Wanjiru's farm",
+        "purchased_on": "2026-11-20",
+        "lines": [{"item_code": "SUGAR-BROWN-1KG", "quantity": 20, "unit_price": "120.00"}],
+    },
     "accept_purchase": {
         "branch": "00",
         "lines": [{"line": 1, "item_code": "SUGAR-BROWN-1KG", "factor": 50}],

@@ -12,12 +12,25 @@ from pydantic import Field
 
 from gateway.api.lists import Cursor, Limit, only_these
 from gateway.api.request import ApiRequest, active_company, must
-from gateway.api.shapes import Amount, Body, BranchCode, Day, ItemCode, Pin, Quantity, Reference, Remark, ShortName
+from gateway.api.shapes import (
+    Amount,
+    Body,
+    BranchCode,
+    Day,
+    ItemCode,
+    Pin,
+    Quantity,
+    Reference,
+    Remark,
+    RequiredShortName,
+    ShortName,
+)
+from gateway.kra.codes import PaymentMethod
 from gateway.lib.clock import NAIROBI
 from gateway.purchases.fetching import fetch_purchases, missing_suppliers
 from gateway.purchases.models import Bill, SupplierInvoice
 from gateway.purchases.queries import list_bills, list_purchases
-from gateway.purchases.services import Mapping, accept_purchase, post_bill, reject
+from gateway.purchases.services import Bought, Mapping, accept_purchase, declare_purchase, post_bill, reject
 from gateway.tenants.rights import Right
 
 router = Router(tags=["purchases"])
@@ -54,6 +67,25 @@ class BillIn(Body):
     dated_on: Day
 
 
+class BoughtIn(Body):
+    item_code: ItemCode
+    quantity: Quantity
+    unit_price: Amount = Field(description="With tax.")
+
+
+class PurchaseIn(Body):
+    """A purchase whose supplier told KRA nothing, as it stands on the supplier's paper."""
+
+    reference: Reference
+    supplier_name: RequiredShortName
+    supplier_pin: Pin | None = Field(None, description="Left out when the supplier has none.")
+    invoice_number: Annotated[int, Field(ge=1, le=10**15)] | None = Field(None, description="The supplier's.")
+    purchased_on: Day
+    branch: BranchCode = Field("00", description="Where the goods are.")
+    payment_method: Literal["cash", "credit", "cash_credit", "cheque", "card", "mobile_money", "other"] = "cash"
+    lines: Annotated[list[BoughtIn], Field(min_length=1, max_length=999)]
+
+
 class MappingIn(Body):
     line: Annotated[int, Field(ge=1, le=999, description="The number of the supplier's line.")]
     item_code: ItemCode
@@ -83,14 +115,18 @@ class ListedLine(Schema):
 
 
 class PurchaseOut(Schema):
-    """`number` is ours in KRA's series of purchases. Amounts are as the supplier sent them."""
+    """`number` is ours in KRA's series of purchases. Amounts are as the supplier sent them, or as you typed them.
+
+    `reference` is yours, of a purchase that you declared; null for what suppliers told KRA.
+    """
 
     id: UUID
+    reference: str | None
     status: StatusWord
     supplier_pin: str
     supplier_name: str
     supplier_branch: str
-    invoice_number: int
+    invoice_number: int | None
     sold_on: date | None
     total: str
     bill: str | None
@@ -148,6 +184,32 @@ def purchases(request: ApiRequest, wanted: Query[PurchasesIn]) -> dict[str, Any]
         cursor=wanted.cursor,
     )
     return {"purchases": [_purchase(row) for row in page.rows], "next": page.next}
+
+
+@router.post(
+    "/purchases/",
+    response={200: PurchaseOut, 202: PurchaseOut},
+    operation_id="declare_purchase",
+    summary="Declare a purchase",
+)
+def declare(request: ApiRequest, body: PurchaseIn) -> Status[dict[str, Any]]:
+    """Tell KRA of a purchase that its supplier did not transmit. When KRA has recorded it, the goods come into stock.
+
+    What KRA lists already is accepted instead. While KRA refuses it, it may be posted corrected.
+    """
+    must(request.auth, Right.MANAGE_PURCHASES)
+    told = body.model_dump(exclude={"lines", "supplier_pin", "payment_method"})
+    invoice, known = declare_purchase(
+        company=active_company(request.auth),
+        environment=request.auth.environment,
+        supplier_pin=body.supplier_pin or "",
+        payment_method=PaymentMethod.from_word(body.payment_method),
+        bought=[Bought(line.item_code, line.quantity, line.unit_price) for line in body.lines],
+        now=timezone.now(),
+        by=request.auth.actor,
+        **told,
+    )
+    return Status(200 if known else 202, _purchase(invoice))
 
 
 @router.post(
@@ -257,6 +319,7 @@ def _find(request: ApiRequest, public_id: UUID) -> SupplierInvoice:
 def _purchase(row: SupplierInvoice) -> dict[str, Any]:
     return {
         "id": row.public_id,
+        "reference": row.reference or None,
         "status": row.status,
         "supplier_pin": row.supplier_pin,
         "supplier_name": row.supplier_name,

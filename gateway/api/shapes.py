@@ -147,6 +147,9 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(plain_line)
 ]
 ShortName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=60), AfterValidator(plain_line)]
+RequiredShortName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60), AfterValidator(plain_line)
+]
 Address = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(plain_line)]
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), AfterValidator(plain_line)]
 Email = Annotated[

@@ -8,6 +8,7 @@ from gateway.lanes.actions import NotPossible
 from gateway.lanes.models import Attempt, Job, Lane
 from gateway.lanes.queries import Standing, Story
 from gateway.lib.clock import NAIROBI
+from gateway.purchases.doubts import find_purchase_doubt
 from gateway.sales.doubts import Doubt, find_doubt
 from gateway.sales.models import Invoice
 from gateway.stock.doubts import find_stock_doubt
@@ -105,6 +106,8 @@ def what_to_do(lane: Lane) -> str:
     """What a person can do about a held lane."""
     if lane.series == Lane.Series.STOCK:
         return _about_stock(lane)
+    if lane.series == Lane.Series.PURCHASE:
+        return _about_purchase(lane)
     try:
         doubt = find_doubt(lane)
         can_ask = doubt.can_be_looked_up()
@@ -118,6 +121,17 @@ def what_to_do(lane: Lane) -> str:
     return (
         f"Look for {named(doubt)} in the control unit's own list. There: `lanes resolve {lane} --signed FILE`. Not "
         "there: `--resend` sends it once more under its number, `--give-back` refuses it."
+    )
+
+
+def _about_purchase(lane: Lane) -> str:
+    try:
+        doubt = find_purchase_doubt(lane)
+    except NotPossible as error:
+        return str(error)
+    return (
+        f"Look on KRA's portal for purchase number {doubt.number} ({doubt.purchase.reference or doubt.purchase}). "
+        f"There: `lanes resolve {lane} --recorded`. Not there: `lanes resolve {lane} --give-back`."
     )
 
 

@@ -95,7 +95,7 @@ def fetch_purchases_and_imports() -> int:
 
 
 def match_bills(company: Company, environment: str) -> int:
-    """Join bills and suppliers' invoices that agree in supplier, number and amount; how many were joined."""
+    """Join bills and what suppliers transmitted that agree in supplier, number and amount; how many were joined."""
     joined = 0
     bills = Bill.objects.filter(company=company, environment=environment, listed=None)
     for bill in bills.order_by("pk"):
@@ -104,6 +104,7 @@ def match_bills(company: Company, environment: str) -> int:
                 company=company,
                 environment=environment,
                 bill=None,
+                reference="",
                 supplier_pin=bill.supplier_pin,
                 invoice_number=bill.invoice_number,
                 total=bill.amount,

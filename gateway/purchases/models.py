@@ -64,12 +64,18 @@ class Decided(models.Model):
 
 
 class SupplierInvoice(Decided):
-    """An invoice that a supplier issued to the company and told KRA of. `document` has its amounts as received."""
+    """An invoice that a supplier issued to the company, and either told KRA of or not.
 
-    supplier_pin = models.CharField(max_length=11)
+    One that KRA listed has no `reference`, and `document` has its amounts as received. One that the company typed in
+    itself is accepted from the beginning.
+    """
+
+    reference = models.CharField(max_length=50, blank=True, db_default="")  # own; names a typed purchase for ever
+    fingerprint = models.CharField(max_length=64, blank=True, db_default="")  # SHA-256 of what was typed
+    supplier_pin = models.CharField(max_length=11, blank=True)
     supplier_name = models.CharField(max_length=100, blank=True)
     supplier_branch = models.CharField(max_length=2)
-    invoice_number = models.PositiveBigIntegerField()
+    invoice_number = models.PositiveBigIntegerField(null=True, blank=True)
     sold_on = models.DateField(null=True, blank=True)
     total = models.DecimalField(max_digits=18, decimal_places=2)
     bill = models.OneToOneField(Bill, models.SET_NULL, null=True, blank=True, related_name="listed")
@@ -79,7 +85,13 @@ class SupplierInvoice(Decided):
         constraints = [
             models.UniqueConstraint(
                 fields=["company", "environment", "supplier_pin", "supplier_branch", "invoice_number"],
+                condition=~Q(supplier_pin=""),
                 name="supplier_invoice_once",
+            ),
+            models.UniqueConstraint(
+                fields=["company", "environment", "reference"],
+                condition=~Q(reference=""),
+                name="purchase_reference_once",
             ),
             models.UniqueConstraint(
                 fields=["company", "environment", "number"],
@@ -90,7 +102,7 @@ class SupplierInvoice(Decided):
         indexes = [models.Index(fields=["company", "environment", "-id"], name="purchase_list")]
 
     def __str__(self) -> str:
-        return f"invoice {self.invoice_number} of {self.supplier_pin}"
+        return f"invoice {self.invoice_number} of {self.supplier_pin or self.supplier_name}"
 
 
 class ImportedItem(Decided):

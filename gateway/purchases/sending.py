@@ -1,7 +1,9 @@
 """Carry decisions about purchases and imports to KRA, in one lane of the head office.
 
 A purchase has a number of its own. A confirmed one leaves KRA's list of suppliers' invoices: that, and nothing else,
-settles a lost answer. A decision about an import may be sent again at will. The stock comes in with the confirmation.
+settles a lost answer. One that was typed in stands in no list: the same bytes are sent again under the same number once
+no earlier message can land any more, and when KRA then says that the number is used, a person decides. A decision about
+an import may be sent again at will. The stock comes in with the confirmation.
 """
 
 from collections.abc import Awaitable, Callable
@@ -48,6 +50,11 @@ class Case:
     @property
     def row(self) -> Any:
         return self.turn.started.document
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the company told of it itself, so that KRA lists it nowhere."""
+        return bool(self.row["reference"])
 
     @property
     def number(self) -> int:
@@ -119,14 +126,16 @@ class Sending:
     async def _purchase(self, case: Case) -> Settlement:
         if case.turn.started.in_doubt:
             case.unanswered_at = case.unanswered_at or utc_now()
-            listed = await self._is_listed(case)
-            if isinstance(listed, Settlement):
-                return listed
-            if not listed:
-                return _confirmed(case, case.number)
+            if not case.is_typed:
+                listed = await self._is_listed(case)
+                if isinstance(listed, Settlement):
+                    return listed
+                if not listed:
+                    return _confirmed(case, case.number)
             if not self._is_late(case):
                 return _doubt(case, None)
-            case.unanswered_at = None
+            if not case.is_typed:
+                case.unanswered_at = None
         body = calls.with_number(case.row["body"].encode(), case.number)
         case.turn.check_lease()
         reached("before purchase")
@@ -155,13 +164,21 @@ class Sending:
                     "We never step back by ourselves; compare the numbers with KRA.",
                     error,
                 )
+            case Drift() | Duplicate() if case.is_typed and case.unanswered_at is not None:
+                return _hold(
+                    case,
+                    f"KRA has used purchase number {case.number}, and does not show for what. Look on KRA's portal "
+                    f"whether it has {case.row['reference']}, then say so: `lanes resolve`.",
+                    error,
+                )
             case Drift() | Duplicate():
-                case.unanswered_at = utc_now()
-                listed = await self._is_listed(case)
-                if isinstance(listed, Settlement):
-                    return listed
-                if not listed:
-                    return _confirmed(case, case.number)
+                if not case.is_typed:
+                    case.unanswered_at = utc_now()
+                    listed = await self._is_listed(case)
+                    if isinstance(listed, Settlement):
+                        return listed
+                    if not listed:
+                        return _confirmed(case, case.number)
                 last = error.expected - 1 if isinstance(error, Drift) and error.expected else case.number
                 detail = f"KRA holds purchases up to {last} that are not ours; this one takes the next number."
                 requeue = _requeue(case, {"code": "sequence_drift", "detail": detail, "fields": []})
@@ -238,7 +255,7 @@ def _refused(case: Case, error: KraError) -> Settlement:
 def _doubt(case: Case, error: KraError | None) -> Settlement:
     """KRA may have it: the number stays, and nothing else is sent."""
     started = case.turn.started
-    detail = plain(error) if error is not None else "KRA still lists it; an earlier message may still land."
+    detail = plain(error) if error is not None else "An earlier message may still land; KRA is asked after that."
     row = {
         "id": started.document_id,
         "unanswered_at": case.unanswered_at or utc_now(),

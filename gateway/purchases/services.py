@@ -1,5 +1,7 @@
 """Deciding about what suppliers and customs told KRA: accepted by line, each mapped to an own item, or rejected."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,10 +18,11 @@ from gateway.devices.models import Device
 from gateway.devices.queries import profile_for
 from gateway.kra import stock_documents as documents
 from gateway.kra.calls import purchases as calls
-from gateway.kra.codes import PaymentMethod, ProductType, StockReason, TaxClass
+from gateway.kra.codes import PaymentMethod, ProductType, Registration, StockReason, TaxClass
 from gateway.kra.documents import Credentials
 from gateway.kra.profiles import Profile
 from gateway.kra.tax import Figures, LineIn, TaxInputError, figures
+from gateway.lanes.actions import lock_lane
 from gateway.lanes.models import Lane
 from gateway.lanes.services import lane_for, queue_job
 from gateway.lib.clock import NAIROBI
@@ -45,6 +48,10 @@ class AlreadyDecided(Exception):
 
 class BillReused(Exception):
     """The reference names another bill."""
+
+
+class PurchaseReused(Exception):
+    """The reference names another purchase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,166 @@ def accept_purchase(
     return invoice
 
 
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """So much of an item of ours, at a price with tax (KES)."""
+
+    item_code: str
+    quantity: Decimal
+    unit_price: Decimal
+
+
+@transaction.atomic
+def declare_purchase(
+    *,
+    company: Company,
+    environment: str,
+    reference: str,
+    supplier_pin: str,
+    supplier_name: str,
+    invoice_number: int | None,
+    purchased_on: date,
+    payment_method: PaymentMethod,
+    branch: str,
+    bought: Sequence[Bought],
+    now: datetime,
+    by: str,
+) -> tuple[SupplierInvoice, bool]:
+    """Tell KRA of a purchase that its supplier did not transmit; whether the reference was known.
+
+    The same reference is the same purchase for ever; while KRA has refused it, it may be corrected. Raises
+    PurchaseReused, StockRefused, DeviceNotReady.
+    """
+    asked: list[Any] = [supplier_pin, supplier_name, invoice_number, str(purchased_on), payment_method.word, branch]
+    asked += [[one.item_code, str(one.quantity.normalize()), str(one.unit_price.normalize())] for one in bought]
+    fingerprint = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    office = head_office(company, environment)
+    lane = lane_for(company, environment=environment, branch=HEAD_OFFICE, series=Lane.Series.PURCHASE)
+    lock_lane(lane.pk)  # of two who post the same reference at once, the second sees the first
+    own = SupplierInvoice.objects.select_for_update(no_key=True).filter(company=company, environment=environment)
+    invoice = own.filter(reference=reference).first()
+    if invoice is not None and invoice.fingerprint == fingerprint:
+        return invoice, True
+    if invoice is not None and invoice.status != Decided.Status.REFUSED:
+        raise PurchaseReused(reference)
+    if (
+        supplier_pin
+        and own.filter(supplier_pin=supplier_pin, invoice_number=invoice_number)
+        .exclude(reference=reference)
+        .exclude(invoice_number=None)
+        .exists()
+    ):
+        words = f"KRA lists invoice {invoice_number} of {supplier_pin}, or you typed it already: accept that one."
+        raise StockRefused([Wrong("invoice_number", "known_already", words)])
+    invoice = invoice or SupplierInvoice(company=company, environment=environment, reference=reference)
+    profile = profile_for(office)
+    rates = {TaxClass(letter): rate for letter, rate in current_rates(environment).items()}
+    items = _items_of(company, environment, bought)
+    ins = [
+        LineIn(one.quantity, one.unit_price, TaxClass(item.tax_type)) for one, item in zip(bought, items, strict=True)
+    ]
+    try:
+        worked_out = _figures(ins, profile, rates)
+    except TaxInputError as error:
+        words = f"{error.message[:1].upper()}{error.message[1:]}."
+        raise StockRefused([Wrong(f"lines[{error.line or 0}].{error.field}", error.code, words)]) from None
+    lines = [
+        documents.PurchaseLine(
+            item_code=item.kra_code,
+            item_class=item.item_class,
+            name=item.name,
+            packaging_unit=item.packaging_unit,
+            quantity_unit=item.quantity_unit,
+            quantity=one.quantity,
+            packages=Decimal(1),
+            tax_class=TaxClass(item.tax_type),
+            figures=amounts,
+            barcode=item.barcode or None,
+        )
+        for one, item, amounts in zip(bought, items, worked_out.lines, strict=True)
+    ]
+    document = documents.PurchaseDocument(
+        purchased_on=purchased_on,
+        confirmed_at=now,
+        lines=lines,
+        figures=worked_out,
+        rates=rates,
+        registration=Registration.MANUAL,
+        payment_method=payment_method,
+        supplier_pin=supplier_pin or None,
+        supplier_name=supplier_name,
+        supplier_invoice_number=invoice_number,
+        warehoused_at=now,
+    )
+    goods = [
+        (index, Goods(one.item_code, one.quantity, one.unit_price))
+        for index, (one, item) in enumerate(zip(bought, items, strict=True))
+        if item.product_type != _SERVICE
+    ]
+    invoice.fingerprint = fingerprint
+    invoice.supplier_pin, invoice.supplier_name, invoice.supplier_branch = supplier_pin, supplier_name, HEAD_OFFICE
+    invoice.invoice_number, invoice.sold_on, invoice.total = invoice_number, purchased_on, worked_out.total
+    invoice.document = {"lines": [_typed_line(number, line) for number, line in enumerate(lines, 1)]}
+    invoice.body = calls.purchase_body(profile, document, _speaker(office)).decode()
+    invoice.decision = {
+        "branch": branch,
+        "lines": [{"line": number, "item_code": one.item_code, "factor": "1"} for number, one in enumerate(bought, 1)],
+    }
+    invoice.save()
+    invoice.booking = _booking(
+        company,
+        environment,
+        branch,
+        goods,
+        cause=f"purchase:{invoice.pk}",
+        reason=StockReason.PURCHASE_IN,
+        on=now,
+        by=by,
+        remark=f"Purchase {reference} of {supplier_name}"[:300],
+        counterparty_pin=supplier_pin,
+        counterparty_name=supplier_name[:60],
+    )
+    _decide(invoice, PURCHASE_JOB, "purchase.declared", by)
+    return invoice, False
+
+
+def _items_of(company: Company, environment: str, bought: Sequence[Bought]) -> list[Item]:
+    codes = {one.item_code for one in bought}
+    items = {item.code: item for item in Item.objects.filter(company=company, environment=environment, code__in=codes)}
+    wrongs = [
+        wrong
+        for place, one in enumerate(bought)
+        if (wrong := _unusable(f"lines[{place}].item_code", one.item_code, items.get(one.item_code)))
+    ]
+    if wrongs:
+        raise StockRefused(wrongs)
+    return [items[one.item_code] for one in bought]
+
+
+def _unusable(field: str, code: str, item: Item | None) -> Wrong | None:
+    if item is None:
+        return Wrong(field, "unknown_item", f"{code} is not registered.")
+    if not item.kra_code:
+        return Wrong(field, "item_not_registered", f"KRA has not registered {item.code} yet.")
+    return None
+
+
+def _typed_line(number: int, line: documents.PurchaseLine) -> dict[str, Any]:
+    """A typed line in the form of one that KRA lists."""
+    return {
+        "number": number,
+        "item_code": "",
+        "item_class": line.item_class,
+        "name": line.name,
+        "quantity": str(line.quantity),
+        "quantity_unit": line.quantity_unit,
+        "unit_price": str(line.figures.unit_price),
+        "tax_class": line.tax_class,
+        "tax": str(line.figures.tax),
+        "total": str(line.figures.total),
+    }
+
+
 @transaction.atomic
 def reject(decided: SupplierInvoice, *, remark: str, by: str) -> SupplierInvoice:
     """Say that a supplier's invoice is not the company's; nothing is sent. Raises AlreadyDecided."""
@@ -225,7 +392,7 @@ def decide_import(
 
 
 def _must_be_open(decided: Decided) -> None:
-    if decided.status not in _DECIDABLE:
+    if decided.status not in _DECIDABLE or (isinstance(decided, SupplierInvoice) and decided.reference):
         raise AlreadyDecided(decided.status)
 
 
@@ -261,10 +428,8 @@ def _chosen(
             wrongs.append(Wrong(f"{at}.line", "unknown_line", f"The invoice has no line {mapping.line}."))
         elif any(mapping.line == other.line for other in mappings[:place]):
             wrongs.append(Wrong(f"{at}.line", "duplicate", f"Line {mapping.line} stands here twice."))
-        if item is None:
-            wrongs.append(Wrong(f"{at}.item_code", "unknown_item", f"{mapping.item_code} is not registered."))
-        elif not item.kra_code:
-            wrongs.append(Wrong(f"{at}.item_code", "item_not_registered", f"KRA has not registered {item.code} yet."))
+        if wrong := _unusable(f"{at}.item_code", mapping.item_code, item):
+            wrongs.append(wrong)
         if line is not None and item is not None:
             chosen.append((mapping, line, item))
     if wrongs:

@@ -5,7 +5,7 @@ from gateway.lanes.store import Statement
 _NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 _OPEN = "('accepted', 'unknown')"
 _SHARED = "d.id, d.public_id, d.company_id, d.environment, d.status, d.document, d.decision, d.booking, d.unanswered_at"
-_OF_PURCHASES = "d.body, d.supplier_pin, d.supplier_branch, d.invoice_number"
+_OF_PURCHASES = "d.reference, d.body, d.supplier_pin, d.supplier_branch, d.invoice_number"
 _OF_IMPORTS = "d.task_code, d.declaration_date, d.line_number"
 _PURCHASES, _IMPORTS = "purchases_supplierinvoice", "purchases_importeditem"
 

@@ -127,7 +127,7 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies |= {"produce": stock.ProductionIn, "set_recipe": stock.RecipeIn, "set_stock_policy": stock.PolicyIn}
     bodies |= {"repair_drift": stock.RepairIn, "post_bill": purchases.BillIn, "accept_purchase": purchases.AcceptIn}
     bodies |= {"reject_purchase": purchases.RejectIn, "approve_import": imports.ApproveIn}
-    bodies |= {"reject_import": imports.RejectIn}
+    bodies |= {"reject_import": imports.RejectIn, "declare_purchase": purchases.PurchaseIn}
     assert set(BODIES) == {*bodies, "change_item"}
     for name, model in bodies.items():
         model.model_validate(BODIES[name])

@@ -328,6 +328,59 @@ def test_of_many_who_decide_at_once_one_wins(owner: Caller, amani: Onboarded) ->
     assert Job.objects.filter(kind="import").count() == 1
 
 
+DECLARED: dict[str, Any] = {
+    "reference": "BUY-1",
+    "supplier_name": "Wanjiru farm",
+    "purchased_on": "2026-11-20",
+    "lines": [{"item_code": "SUGAR", "quantity": 20, "unit_price": "116.00"}],
+}
+
+
+def test_a_purchase_is_declared_once(owner: Caller) -> None:
+    made = owner.post("/api/purchases/", DECLARED)
+    told = made.json()
+    assert (made.status_code, told["status"], told["reference"], told["total"]) == (202, "accepted", "BUY-1", "2320.00")
+    assert [(line["name"], line["tax"], line["total"]) for line in told["lines"]] == [("Sugar", "320.00", "2320.00")]
+    again = owner.post("/api/purchases/", DECLARED)
+    assert (again.status_code, again.json()) == (200, told)
+    problem(owner.post("/api/purchases/", {**DECLARED, "supplier_name": "Other"}), 409, "reference_reused")
+    assert Job.objects.filter(kind="purchase").count() == 1
+    problem(owner.post(f"/api/purchases/{told['id']}/reject/", {}), 409, "already_decided")
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"reference": " "}, {"reference": "blank"}),
+        ({"supplier_name": ""}, {"supplier_name": "blank"}),
+        ({"supplier_pin": "P1"}, {"supplier_pin": "bad_pin"}),
+        ({"invoice_number": 0}, {"invoice_number": "too_small"}),
+        ({"purchased_on": "today"}, {"purchased_on": "not_a_day"}),
+        ({"branch": "09"}, {"branch": "unknown_branch"}),
+        ({"payment_method": "shells"}, {"payment_method": "unknown_value"}),
+        ({"lines": []}, {"lines": "too_few"}),
+        ({"lines": [{**DECLARED["lines"][0], "item_code": "SALT"}]}, {"lines[0].item_code": "unknown_item"}),
+        ({"lines": [{**DECLARED["lines"][0], "item_code": "NEW"}]}, {"lines[0].item_code": "item_not_registered"}),
+        ({"lines": [{**DECLARED["lines"][0], "quantity": 0}]}, {"lines[0].quantity": "not_positive"}),
+        ({"lines": [{**DECLARED["lines"][0], "unit_price": -1}]}, {"lines[0].unit_price": "negative"}),
+        ({"colour": "brown"}, {"colour": "unknown_field"}),
+    ],
+)
+def test_each_wrong_field_of_a_declaration_is_named(
+    owner: Caller, change: dict[str, Any], wrong: dict[str, str]
+) -> None:
+    assert fields(owner.post("/api/purchases/", {**DECLARED, **change})) == wrong
+    assert not SupplierInvoice.objects.exists()
+
+
+def test_a_refused_declaration_may_be_posted_corrected(owner: Caller) -> None:
+    made = owner.post("/api/purchases/", DECLARED).json()
+    SupplierInvoice.objects.update(status="refused", problem={"code": "refused_by_kra"})
+    Job.objects.update(state="closed")
+    corrected = owner.post("/api/purchases/", {**DECLARED, "supplier_name": "Wanjiru's farm"})
+    assert (corrected.status_code, corrected.json()["id"], corrected.json()["status"]) == (202, made["id"], "accepted")
+
+
 # --- imports
 
 
@@ -383,6 +436,7 @@ def test_only_who_keeps_the_books_decides(amani: Onboarded, role: Role) -> None:
     invoice, item = listed(amani.company), imported(amani.company)
     for path, body in [
         ("/api/purchases/fetch/", None),
+        ("/api/purchases/", DECLARED),
         ("/api/purchases/bills/", BILL),
         (f"/api/purchases/{invoice.public_id}/accept/", ACCEPT),
         (f"/api/purchases/{invoice.public_id}/reject/", {}),

@@ -136,6 +136,7 @@ ROWS: dict[str, Row] = {
     "GET /api/stock/drift/": Row(READ),
     "POST /api/stock/drift/repair/": Row(Right.MANAGE_STOCK),
     "GET /api/purchases/": Row(READ),
+    "POST /api/purchases/": Row(Right.MANAGE_PURCHASES),
     "POST /api/purchases/fetch/": Row(Right.MANAGE_PURCHASES),
     "POST /api/purchases/bills/": Row(Right.MANAGE_PURCHASES),
     "GET /api/purchases/bills/": Row(READ),

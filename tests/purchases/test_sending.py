@@ -8,16 +8,22 @@ from typing import Any
 
 import pytest
 
+from gateway.kra.codes import PaymentMethod
+from gateway.lanes.actions import NotPossible
 from gateway.lanes.models import Lane
 from gateway.lib.clock import utc_now
+from gateway.purchases.doubts import find_purchase_doubt, give_back, note_recorded
 from gateway.purchases.fetching import fetch_imports, fetch_purchases, missing_suppliers
 from gateway.purchases.models import Bill, ImportedItem, SupplierInvoice
 from gateway.purchases.services import (
     AlreadyDecided,
     BillReused,
+    Bought,
     Mapping,
+    PurchaseReused,
     accept_purchase,
     decide_import,
+    declare_purchase,
     post_bill,
     reject,
 )
@@ -140,6 +146,75 @@ def test_a_wrong_mapping_is_named_by_field(
     with pytest.raises(StockRefused) as refused:
         accept(shops, sugar_invoice(shops, company), *mappings)
     assert {one.field: one.code for one in refused.value.wrongs} == wrong
+
+
+def declare(shops: Street, company: Company, **changes: Any) -> tuple[SupplierInvoice, bool]:
+    told: dict[str, Any] = {"reference": "BUY-1", "supplier_pin": "", "supplier_name": "Wanjiru farm"}
+    told |= {"invoice_number": None, "purchased_on": date(2026, 11, 20), "payment_method": PaymentMethod.CASH}
+    told |= {"branch": "00", "bought": [Bought("SUGAR", Decimal(20), Decimal("120.00"))], "now": utc_now(), "by": BY}
+    return shops.do(lambda: declare_purchase(company=company, environment="sandbox", **{**told, **changes}))
+
+
+@pytest.mark.parametrize("lost", ["", "request_lost"])
+def test_a_typed_purchase_is_recorded_once_and_its_goods_come_in(
+    shops: Street, counter: Counter, company: Company, lost: str
+) -> None:
+    if lost:
+        shops.fault(counter, "purchase_save", lost)
+    purchase, known = declare(shops, company)
+    assert not known
+    assert declare(shops, company) == (purchase, True)
+    assert settled(shops, purchase).number == 1
+    reported(shops, counter)
+    assert len(purchases_at_kra(shops, counter)) == 1
+    assert balance(counter).quantity == at_kra(shops, counter) == Decimal(20)
+    assert declare(shops, company) == (purchase, True)
+    with pytest.raises(PurchaseReused):
+        declare(shops, company, supplier_name="Somebody else")
+
+
+def held(shops: Street, counter: Counter) -> Lane:
+    def is_held() -> bool:
+        return Lane.objects.filter(pin=counter.pin, series="purchase").exclude(hold_reason="").exists()
+
+    assert shops.work_until(is_held, seconds=20)
+    return Lane.objects.get(pin=counter.pin, series="purchase")
+
+
+@pytest.mark.parametrize("decide", [note_recorded, give_back])
+def test_a_person_decides_whether_kra_has_a_typed_purchase_whose_answer_was_lost(
+    shops: Street, counter: Counter, company: Company, decide: Any
+) -> None:
+    shops.fault(counter, "purchase_save", "answer_lost")
+    purchase, _ = declare(shops, company)
+    doubt = find_purchase_doubt(held(shops, counter))
+    assert len(purchases_at_kra(shops, counter)) == 1
+    assert doubt.purchase == purchase
+    shops.do(lambda: decide(doubt, actor="operator"))
+    with pytest.raises(NotPossible):
+        decide(doubt, actor="operator")
+    purchase.refresh_from_db()
+    if decide is note_recorded:
+        assert (purchase.status, purchase.number) == ("confirmed", 1)
+        reported(shops, counter)
+        assert balance(counter).quantity == at_kra(shops, counter) == Decimal(20)
+        assert Lane.objects.get(pin=counter.pin, series="purchase").next_number == 2
+    else:
+        assert (purchase.status, (purchase.problem or {})["code"]) == ("refused", "given_back")
+        assert not Balance.objects.filter(company=company).exists()
+        corrected, known = declare(shops, company, supplier_name="Wanjiru's farm")
+        assert (corrected, known) == (purchase, False)
+        assert settled(shops, purchase).number == 2
+
+
+def test_what_kra_lists_is_accepted_and_not_declared(shops: Street, company: Company) -> None:
+    sugar_invoice(shops, company)
+    with pytest.raises(StockRefused) as refused:
+        declare(shops, company, supplier_pin="P000000101S", invoice_number=1)
+    assert [(one.field, one.code) for one in refused.value.wrongs] == [("invoice_number", "known_already")]
+    purchase, _ = declare(shops, company, supplier_pin="P000000777S", invoice_number=1)
+    with pytest.raises(AlreadyDecided):
+        accept(shops, purchase)
 
 
 def test_a_bill_finds_its_invoice_by_supplier_number_and_amount(shops: Street, company: Company) -> None:

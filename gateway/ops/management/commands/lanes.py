@@ -14,6 +14,9 @@ from gateway.lanes.actions import NotPossible, hold_lane, release_lane
 from gateway.lanes.models import Lane
 from gateway.lanes.queries import LaneUnknown, find_lane, is_alive, lane_story, lanes_with_work
 from gateway.ops import lanes_report
+from gateway.purchases.doubts import find_purchase_doubt
+from gateway.purchases.doubts import give_back as give_purchase_back
+from gateway.purchases.doubts import note_recorded as note_purchase_recorded
 from gateway.sales.doubts import SignedByHand, find_doubt, give_back, read_signed, send_again, sign_by_hand
 from gateway.sales.models import Invoice
 from gateway.stock.doubts import find_stock_doubt, note_recorded
@@ -41,7 +44,7 @@ class Command(BaseCommand):
         how.add_argument("--signed", metavar="FILE", type=Path, help="KRA has it: the receipt, as JSON")
         how.add_argument("--resend", action="store_true", help="send the same bytes again under the same number")
         how.add_argument("--give-back", action="store_true", help="KRA does not have it: refuse it, free its number")
-        how.add_argument("--recorded", action="store_true", help="stock only: KRA has the movement")
+        how.add_argument("--recorded", action="store_true", help="stock and purchases only: KRA has it")
         resolved.add_argument("--yes", action="store_true", help="do not ask")
         for parser_of_action in (held, released, resolved):
             parser_of_action.add_argument("--by", metavar="NAME", help="who you are, for the journal; else the OS user")
@@ -100,8 +103,15 @@ class Command(BaseCommand):
                 raise CommandError("A movement of stock has no receipt: say --recorded, --resend or --give-back.")
             self._resolve_stock(found, "recorded" if recorded else "resend" if resend else "give_back", actor, yes)
             return
+        if found.series == Lane.Series.PURCHASE:
+            if not (recorded or give_back):
+                raise CommandError(
+                    "A purchase has no receipt, and is sent again by itself: say --recorded or --give-back."
+                )
+            self._resolve_purchase(found, recorded, actor, yes)
+            return
         if recorded:
-            raise CommandError("--recorded is for lanes of stock.")
+            raise CommandError("--recorded is for lanes of stock and of purchases.")
         if signed is not None:
             invoice = self._sign(found, _read(signed), actor, yes)
         elif resend:
@@ -128,6 +138,17 @@ class Command(BaseCommand):
         lane.refresh_from_db()
         self.stdout.write(
             f"The movement is {movement.status}. The lane {lane} goes on, with number {lane.next_number} next."
+        )
+
+    def _resolve_purchase(self, lane: Lane, recorded: bool, actor: str, yes: bool) -> None:
+        doubt = find_purchase_doubt(lane)
+        said = "KRA has" if recorded else "KRA does not have"
+        then = "It is confirmed, and its goods come in." if recorded else "It is refused; its owner may post it again."
+        self._ask(f"You state that {said} the purchase {doubt.purchase.reference}, number {doubt.number}. {then}", yes)
+        purchase = (note_purchase_recorded if recorded else give_purchase_back)(doubt, actor=actor)
+        lane.refresh_from_db()
+        self.stdout.write(
+            f"The purchase is {purchase.status}. The lane {lane} goes on, with number {lane.next_number} next."
         )
 
     def _sign(self, lane: Lane, receipt: SignedByHand, actor: str, yes: bool) -> Invoice:
