@@ -1,10 +1,11 @@
 """Closing the day: X, Z and PLU reports, cash in the drawer, and when a day closes by itself."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import AfterValidator, Field
@@ -17,15 +18,29 @@ from gateway.api.shapes import Amount, Body, BranchCode, Day, Reference, Remark,
 from gateway.lanes.models import Lane
 from gateway.lib.cursor import read_place, write_place
 from gateway.reports.cash import list_cash_movements, move_cash
-from gateway.reports.closing import describe, find_lane, list_z_reports, take_z_report, x_report
+from gateway.reports.closing import describe, find_lane, list_z_reports, seller_of, take_z_report, x_report
 from gateway.reports.day_ends import day_ends, set_day_end
 from gateway.reports.models import CashMovement, ZReport
 from gateway.reports.plu import ItemSold, plu_report
+from gateway.reports.printing import plu_pieces, printed, report_pieces, total_of
+from gateway.sales.receipts.forms import CONTENT_TYPES, FILE_ENDINGS, Form, NoSuchPaper, form
+from gateway.sales.receipts.labels import Label
 from gateway.stock.services import plain_quantity
 from gateway.tenants.models import Company
 from gateway.tenants.rights import Right
 
 router = Router(tags=["reports"])
+PRINTED = {
+    "responses": {
+        200: {
+            "content": {
+                "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+                "text/plain": {"schema": {"type": "string"}},
+            }
+        }
+    }
+}
 
 
 def _above_zero(amount: Any) -> Any:
@@ -58,7 +73,16 @@ class DayEndIn(Body):
     )
 
 
-class XQuery(Schema):
+class FormQuery(Schema):
+    """A report is data, or a document to print, which is kept for the electronic journal."""
+
+    format: Literal["json", "pdf", "escpos", "text"] = "json"
+    paper: Literal["a4", "80mm", "58mm"] | None = Field(
+        None, description="pdf: a4 (usual) or 80mm; escpos and text: 80mm (usual) or 58mm."
+    )
+
+
+class XQuery(FormQuery):
     branch: BranchCode | None = None
 
 
@@ -70,7 +94,7 @@ class ZQuery(Schema):
     cursor: Cursor = None
 
 
-class PluQuery(Schema):
+class PluQuery(FormQuery):
     from_: Day = Field(alias="from", description="First day.")
     to: Day = Field(description="Last day, at most 31 days on.")
     branch: BranchCode | None = Field(None, description="All branches together when left out.")
@@ -323,12 +347,14 @@ class DayEndsOut(Schema):
     branches: list[DayEndOut]
 
 
-@router.get("/reports/x/", response=XOut, operation_id="get_x_report", summary="X report")
-def x(request: ApiRequest, wanted: Query[XQuery]) -> dict[str, Any]:
+@router.get("/reports/x/", response=XOut, operation_id="get_x_report", summary="X report", openapi_extra=PRINTED)
+def x(request: ApiRequest, wanted: Query[XQuery]) -> Any:
     """What a branch did since its last Z report. Nothing is kept, and nothing begins anew."""
     must(request.auth, Right.READ)
     only_these(request, XQuery)
-    return x_report(_lane(request, wanted.branch))
+    lane = _lane(request, wanted.branch)
+    report = x_report(lane)
+    return report if wanted.format == "json" else _printed(request, lane, wanted, report)
 
 
 @router.post("/reports/z/", response={201: ZOut}, operation_id="take_z_report", summary="Close the day")
@@ -360,20 +386,29 @@ def z_reports(request: ApiRequest, wanted: Query[ZQuery]) -> dict[str, Any]:
     return {"z_reports": [_brief(report) for report in rows], "next": following}
 
 
-@router.get("/reports/z/{id}/", response=ZOut, operation_id="get_z_report", summary="A Z report")
-def z_report(request: ApiRequest, id: UUID) -> dict[str, Any]:
+@router.get("/reports/z/{id}/", response=ZOut, operation_id="get_z_report", summary="A Z report", openapi_extra=PRINTED)
+def z_report(request: ApiRequest, id: UUID, wanted: Query[FormQuery]) -> Any:
     """The report as it was taken; it never changes."""
     must(request.auth, Right.READ)
-    only_these(request)
-    return describe(_find(request, id))
+    only_these(request, FormQuery)
+    found = _find(request, id)
+    report = describe(found)
+    return report if wanted.format == "json" else _printed(request, found.lane, wanted, report)
 
 
-@router.get("/reports/plu/", response=PluOut, operation_id="get_plu_report", summary="PLU report")
-def plu(request: ApiRequest, wanted: Query[PluQuery]) -> dict[str, Any]:
-    """What was sold of each item in an interval by the control unit's clock, and what is left of it now."""
+@router.get(
+    "/reports/plu/", response=PluOut, operation_id="get_plu_report", summary="PLU report", openapi_extra=PRINTED
+)
+def plu(request: ApiRequest, wanted: Query[PluQuery]) -> Any:
+    """What was sold of each item in an interval by the control unit's clock, and what is left of it now.
+
+    As data it has pages; a document to print is whole, and of one branch.
+    """
     must(request.auth, Right.READ)
-    if unknown := sorted(request.GET.keys() - {"from", "to", "branch", "limit", "cursor"}):
+    if unknown := sorted(request.GET.keys() - {"from", "to", "branch", "limit", "cursor", "format", "paper"}):
         raise invalid(field(name, "unknown_field", "There is no such filter.") for name in unknown)
+    if wanted.format != "json":
+        return _printed_plu(request, wanted)
     skip = read_place(wanted.cursor)
     items = plu_report(_lanes(request, wanted.branch), first_day=wanted.from_, last_day=wanted.to)
     page = items[skip : skip + wanted.limit]
@@ -452,6 +487,57 @@ def _lanes(request: ApiRequest, branch: str | None) -> list[Lane]:
         company_id=request.auth.company_id, environment=request.auth.environment, series=Lane.Series.INVOICE
     )
     return list(lanes.order_by("branch"))
+
+
+def _form(wanted: FormQuery) -> Form:
+    try:
+        return form(wanted.format, wanted.paper)
+    except NoSuchPaper as error:
+        raise invalid([field("paper", "unknown_value", str(error))]) from None
+
+
+def _printed(request: ApiRequest, lane: Lane, wanted: FormQuery, report: dict[str, Any]) -> HttpResponse:
+    made = _form(wanted)
+    name = f"Z-{report['number']}" if "number" in report else "X"
+    content = printed(
+        report_pieces(report),
+        lane=lane,
+        label=Label.Z_REPORT if "number" in report else Label.X_REPORT,
+        wanted=made,
+        actor=request.auth.actor,
+        reference=name,
+        total=Decimal(report["figures"]["net"]["amount"]),
+    )
+    return _file(content, made, f"{name}-{report['day']}")
+
+
+def _printed_plu(request: ApiRequest, wanted: PluQuery) -> HttpResponse:
+    made, lane = _form(wanted), _lane(request, wanted.branch)
+    items = plu_report([lane], first_day=wanted.from_, last_day=wanted.to)
+    content = printed(
+        plu_pieces(
+            items,
+            seller=seller_of(lane),
+            environment=lane.environment,
+            first_day=wanted.from_,
+            last_day=wanted.to,
+        ),
+        lane=lane,
+        label=Label.PLU_REPORT,
+        wanted=made,
+        actor=request.auth.actor,
+        reference=f"PLU {wanted.from_} {wanted.to}",
+        total=total_of(items),
+        table=items,
+    )
+    return _file(content, made, f"PLU-{wanted.from_}-{wanted.to}")
+
+
+def _file(content: bytes, made: Form, name: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=CONTENT_TYPES[made.format])
+    response["Content-Disposition"] = f'inline; filename="{name}.{FILE_ENDINGS[made.format]}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def _find(request: ApiRequest, public_id: UUID) -> ZReport:

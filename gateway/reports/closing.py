@@ -321,7 +321,7 @@ def _figures(
     figures = tally.shown(_group_names(lane.environment))
     sold = next((one for one in figures["payments"] if one["method"] == "cash"), dict.fromkeys(SIDES.values(), "0.00"))
     return {
-        "seller": _seller(lane),
+        "seller": seller_of(lane),
         "software": {"name": NAME, "version": VERSION},
         "currency": "KES",
         **figures,
@@ -345,7 +345,8 @@ def _tally(lane: Lane, span: Span) -> Tally:
     return tally
 
 
-def _seller(lane: Lane) -> dict[str, Any]:
+def seller_of(lane: Lane) -> dict[str, Any]:
+    """Who sells in a branch, and with which control units, as it is now."""
     branch = Branch.objects.filter(company_id=lane.company_id, code=lane.branch).first()
     devices = Device.objects.filter(lane=lane).exclude(control_unit_id="").order_by("-activated_at")
     return {

@@ -228,3 +228,26 @@ def _in_a_process(gateway: Gateway, shop: Shop, **settings: str) -> int:
     command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", TAKE.format(pin=shop.pin)]
     environment = {**gateway.environment, **settings}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True).returncode
+
+
+def test_a_report_is_printed_in_each_form_and_stands_in_the_journal(shop: Shop) -> None:
+    shop.sell("POS-1")
+    z = take(shop).body
+    for path, label in (
+        ("/api/reports/x/?", "X"),
+        (f"/api/reports/z/{z['id']}/?", "Z"),
+        (f"/api/reports/plu/?from={today()}&to={today()}&", "PLU"),
+    ):
+        text = shop.call("GET", f"{path}format=text&paper=58mm")
+        assert text.status == 200 and "SANDBOX" in text.body, text
+        assert max(map(len, text.body.splitlines())) <= 32
+        pdf = shop.call("GET", f"{path}format=pdf")
+        assert pdf.headers["content-type"] == "application/pdf" and pdf.body.startswith("%PDF")
+        wrong = shop.call("GET", f"{path}format=escpos&paper=a4")
+        assert (wrong.status, wrong.body["fields"][0]["field"]) == (422, "paper")
+        kept = shop.call("GET", f"/api/journal/?label={label}").body["documents"]
+        assert [(one["format"], one["paper"]) for one in kept] == [("pdf", "a4"), ("text", "58mm")]
+    (z_text,) = [
+        one for one in shop.call("GET", "/api/journal/?reference=Z-1").body["documents"] if one["paper"] == "58mm"
+    ]
+    assert "Z DAILY REPORT" in shop.call("GET", f"/api/journal/{z_text['id']}/").body["text"]

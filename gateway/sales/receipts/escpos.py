@@ -34,10 +34,15 @@ def receipt_escpos(
     document: ReceiptDocument, *, paper: str, logos: Logos = NO_LOGOS, opens_drawer: bool = False
 ) -> bytes:
     """What to send to the printer as it is; `paper` is "58mm" or "80mm". The paper is cut at the end."""
+    return roll_escpos(pieces(document), paper=paper, logos=logos, opens_drawer=opens_drawer)
+
+
+def roll_escpos(roll: Iterable[Piece], *, paper: str, logos: Logos = NO_LOGOS, opens_drawer: bool = False) -> bytes:
+    """Whatever runs down a roll, for the printer."""
     out = [_START]
     if opens_drawer:
         out.append(_DRAWER)
-    for piece in pieces(document):
+    for piece in roll:
         out.append(_printed(piece, paper, logos))
     return b"".join([*out, b"\n", _CUT])
 

@@ -51,11 +51,12 @@ def receipt_pdf(documents: Iterable[ReceiptDocument], *, paper: str, title: str,
 def _roll(document: ReceiptDocument, logos: Logos) -> Sheet:
     sheet = Sheet(ROLL_80, watermark=_watermark(document))
     for piece in pieces(document):
-        _put(sheet, piece, logos)
+        put(sheet, piece, logos)
     return sheet
 
 
-def _put(sheet: Sheet, piece: Piece, logos: Logos) -> None:
+def put(sheet: Sheet, piece: Piece, logos: Logos = NO_LOGOS) -> None:
+    """Put one piece on a sheet."""
     size = sheet.paper.size
     match piece:
         case Place.KRA_LOGO:
@@ -106,7 +107,7 @@ def _a4(document: ReceiptDocument, logos: Logos) -> Sheet:
     sheet = Sheet(A4, watermark=_watermark(document))
     if document.is_slip:
         for piece in pieces(document):
-            _put(sheet, piece, logos)
+            put(sheet, piece, logos)
         return sheet
     if document.marks:
         sheet.notice("\n".join(document.marks), size=11)

@@ -6,7 +6,7 @@ printer's memory. Text knows one size of letters: what has to be twice as large 
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from gateway.sales.receipts import qr
@@ -39,8 +39,13 @@ def receipt_text(document: ReceiptDocument, *, width: int = DEFAULT_WIDTH, with_
     """
     if width < LEAST_WIDTH:
         raise ValueError(f"a receipt is at least {LEAST_WIDTH} characters wide")
+    return roll_text(pieces(document), width=width, with_qr=with_qr)
+
+
+def roll_text(roll: Iterable[Piece], *, width: int = DEFAULT_WIDTH, with_qr: bool = False) -> str:
+    """Whatever runs down a roll as lines of at most `width` cells, ending with a line break."""
     shown = partial(lines_of, width=width, with_qr=with_qr)
-    return "".join(f"{line.rstrip()}\n" for piece in pieces(document) for line in shown(piece))
+    return "".join(f"{line.rstrip()}\n" for piece in roll for line in shown(piece))
 
 
 def lines_of(piece: Piece, *, width: int, with_qr: bool = False) -> Iterator[str]:
