@@ -280,6 +280,13 @@ RETENTION_CALL_DAYS = env.int("RETENTION_CALL_DAYS", default=90)  # calls to the
 if min(RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS, RETENTION_CALL_DAYS) < 1:
     raise ImproperlyConfigured("RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS and RETENTION_CALL_DAYS must be 1 or more.")
 
+# How long a sale can be credited: warned after so many days, refused after so many months unless the staff allows it.
+# VAT Act practice is six months from the invoice
+CREDIT_NOTE_WARN_DAYS = env.int("CREDIT_NOTE_WARN_DAYS", default=150)
+CREDIT_NOTE_MONTHS = env.int("CREDIT_NOTE_MONTHS", default=6)
+if CREDIT_NOTE_WARN_DAYS < 1 or CREDIT_NOTE_MONTHS < 1:
+    raise ImproperlyConfigured("CREDIT_NOTE_WARN_DAYS and CREDIT_NOTE_MONTHS must be 1 or more.")
+
 # The journal: where each day's signed anchor is mailed to, best a box that nobody of this installation can delete from
 ANCHOR_EMAIL = env.str("ANCHOR_EMAIL", default="")
 

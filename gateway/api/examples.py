@@ -8,6 +8,13 @@ SALE: dict[str, Any] = {
     "payment_method": "mobile_money",
     "lines": [{"item_code": "SUGAR-BROWN-1KG", "quantity": 2, "unit_price": "168.00"}],
 }
+CREDIT_NOTE: dict[str, Any] = {
+    "reference": "CN-1",
+    "reason": "damaged",
+    "received_by": "Achieng Otieno",
+    "lines": [{"line": 1, "quantity": 1}],
+    "goods_returned": True,
+}
 _ITEMS: dict[str, Any] = {
     "items": [
         {
@@ -103,6 +110,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "make_key": {"role": "cashier", "name": "Till 3"},
     "rotate_key": {"overlap_seconds": 3600},
     "change_member": {"role": "manager"},
+    "allow_late_credit": {
+        "sale": "034e61f8-8a7e-4b9f-a258-70d6758a0c5f",
+        "reason": "The court decided on 3 November 2026 that the goods go back.",
+    },
     "invite": {"email": "kim@amani.example", "name": "Kim Otieno", "role": "accountant"},
 }
 
@@ -138,6 +149,11 @@ INVOICE: dict[str, Any] = {
         "net": "289.66",
         "by_tax_type": {"B": {"net": "289.66", "tax": "46.34", "amount": "336.00"}},
     },
+    "original": None,
+    "credit": None,
+    "credit_notes": [],
+    "credited": "0.00",
+    "left": "336.00",
     "lines": [
         {
             "line": 1,
@@ -186,6 +202,57 @@ REFUSED: dict[str, Any] = {
     },
 }
 WITHDRAWN: dict[str, Any] = {**INVOICE, "status": "cancelled", "number": None, "receipt": None}
+
+SIGNED_NOTE: dict[str, Any] = {
+    **INVOICE,
+    "id": "2f1c7a50-55f4-4f0e-8a8b-0a61f0c6d0b3",
+    "reference": "CN-1",
+    "kind": "credit_note",
+    "number": 2,
+    "totals": {
+        "amount": "168.00",
+        "tax": "23.17",
+        "net": "144.83",
+        "by_tax_type": {"B": {"net": "144.83", "tax": "23.17", "amount": "168.00"}},
+    },
+    "original": {"id": INVOICE["id"], "reference": "POS-1", "number": 1},
+    "credit": {"reason": "damaged", "remark": None, "received_by": "Achieng Otieno", "warnings": []},
+    "credited": None,
+    "left": None,
+    "lines": [
+        {
+            **INVOICE["lines"][0],
+            "original_line": 1,
+            "quantity": "1",
+            "supply": "168.00",
+            "net": "144.83",
+            "taxable": "144.83",
+            "tax": "23.17",
+            "total": "168.00",
+        }
+    ],
+    "payments": [{"method": "mobile_money", "amount": "168.00"}],
+}
+CREDITS: dict[str, Any] = {
+    "credit_notes": [SIGNED_NOTE],
+    "next": None,
+    "credited": {"amount": "168.00", "tax": "23.17"},
+    "left": {
+        "amount": "168.00",
+        "tax": "23.17",
+        "by_tax_type": {"B": {"amount": "168.00", "tax": "23.17"}},
+        "lines": [
+            {
+                "line": 1,
+                "item_code": "SUGAR-BROWN-1KG",
+                "name": "Brown sugar 1 kg",
+                "quantity": "1",
+                "amount": "168.00",
+                "tax": "23.17",
+            }
+        ],
+    },
+}
 
 # By operation: the document of the answer 200
 ANSWERS: dict[str, dict[str, Any]] = {"list_invoices": {"invoices": [INVOICE], "next": None}}

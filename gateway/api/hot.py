@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,6 +21,7 @@ from starlette.routing import Route
 from gateway.api import headers
 from gateway.api.auth import Principal, digest_of, key_in, note_caller, principal_from_row
 from gateway.api.officers import note_opening
+from gateway.api.pages import Page, read_page
 from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
 from gateway.devices.queries import WrongProfile
@@ -28,9 +29,12 @@ from gateway.lanes.engine import NotKept
 from gateway.lanes.store import Statement, StoreDown
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
+from gateway.lib.cursor import BadCursor
 from gateway.lib.origin import origin
 from gateway.sales.answers import answer, status_code
+from gateway.sales.credit_notes import SaleNotFound, read_credit_note, record_credit_note
 from gateway.sales.intake import NotJson, WrongSale, read_sale
+from gateway.sales.queries import credits_of
 from gateway.sales.services import (
     Caller,
     CompanyNotActive,
@@ -92,6 +96,8 @@ def hot_routes(till: Till) -> list[Route]:
     return [
         *[Route(path, hot.route(hot.post_sale, kind=kind), methods=["POST"]) for path, kind in sales],
         Route("/api/integration/transactions/{id}/status/", hot.route(hot.get_status), methods=["GET"]),
+        Route("/api/integration/transactions/{id}/credit-notes/", hot.route(hot.credit_notes), methods=["GET", "POST"]),
+        Route("/api/integration/credit-notes/", hot.route(hot.post_credit_note), methods=["POST"]),
     ]
 
 
@@ -162,17 +168,68 @@ class Hot:
         principal = await self._principal(request)
         if not may(principal.role, Right.READ):
             raise Problem("role_not_allowed", f"A key with the role {principal.role} may not read invoices.")
-        try:
-            public_id = uuid.UUID(request.path_params["id"])
-        except ValueError:
-            raise Problem("not_found", "There is no such document.") from None
+        public_id = _public_id(request)
         if principal.role == Role.REVENUE_OFFICER:
             await asyncio.to_thread(_note_opening_in_thread, principal, request.url.path)
         row = await self._till.by_public_id(_caller(principal), public_id)
         if row is None:
-            raise Problem("not_found", "There is no such document.")
+            raise _no_document()
         origin().subject = public_id
         return _json(200, self._document(row))
+
+    async def credit_notes(self, request: Request) -> Response:
+        """A sale's credit notes: the list, or a new one."""
+        sale_id = _public_id(request)
+        if request.method == "POST":
+            return await self.post_credit_note(request, sale_id)
+        principal = await self._principal(request)
+        if not may(principal.role, Right.READ):
+            raise Problem("role_not_allowed", f"A key with the role {principal.role} may not read invoices.")
+        wanted = read_page(request.query_params.multi_items())
+        if principal.role == Role.REVENUE_OFFICER:
+            await asyncio.to_thread(_note_opening_in_thread, principal, request.url.path)
+        page = await asyncio.to_thread(_credits_in_thread, _caller(principal), sale_id, wanted)
+        if page is None:
+            raise _no_document()
+        origin().subject = sale_id
+        return _json(200, page | {"credit_notes": [self._document(row) for row in page["credit_notes"]]})
+
+    async def post_credit_note(self, request: Request, sale_id: uuid.UUID | None = None) -> Response:
+        """A new credit note; without an id in the path its body names the sale by reference."""
+        principal = await self._principal(request)
+        if not may(principal.role, Right.CREDIT):
+            raise Problem("role_not_allowed", f"A key with the role {principal.role} may not post credit notes.")
+        body = await _body(request)
+        caller = _caller(principal)
+        try:
+            note = read_credit_note(body)
+        except NotJson:
+            raise Problem("not_json", "The body is not JSON.") from None
+        except WrongSale as wrong:
+            if sale_id is not None and await self._till.by_public_id(caller, sale_id) is None:
+                raise _no_document() from None
+            if wrong.reference and await self._till.known(caller, wrong.reference) is not None:
+                raise _reused() from None
+            raise _invalid(wrong) from None
+        wait_seconds = headers.wait_seconds(request.headers.get("prefer"))
+        try:
+            outcome = await record_credit_note(
+                self._till, note, caller=caller, sale_id=sale_id, wait_seconds=wait_seconds
+            )
+        except SaleNotFound:
+            raise _no_document() from None
+        except Invalid as wrong:
+            raise _invalid(wrong) from None
+        except ReferenceReused:
+            raise _reused() from None
+        except DeviceNotReady as error:
+            raise Problem("device_not_ready", str(error)) from None
+        except CompanyNotActive:
+            raise Problem("company_not_active", "This company's new documents are not taken now.") from None
+        except DatabaseError as error:
+            log.error("A credit note could not be kept: %s", error)
+            raise _not_kept() from None
+        return self._answer(outcome)
 
     async def _principal(self, request: Request) -> Principal:
         key = key_in(request.headers.get("authorization"))
@@ -241,6 +298,36 @@ def _note_opening_in_thread(principal: Principal, path: str) -> None:
             note_opening(principal, method="GET", path=path)
     finally:
         connection.close()  # the thread may never come back to it
+
+
+def _credits_in_thread(caller: Caller, sale_id: uuid.UUID, wanted: Page) -> dict[str, Any] | None:
+    close_old_connections()
+    try:
+        with only([caller.company_id]):
+            return credits_of(
+                company_id=caller.company_id,
+                environment=caller.environment,
+                device=caller.device,
+                sale_id=sale_id,
+                limit=wanted.limit,
+                cursor=wanted.cursor,
+            )
+    except BadCursor:
+        raise Problem("bad_cursor", "This cursor is not one of this list.") from None
+    finally:
+        close_old_connections()
+
+
+def _public_id(request: Request) -> uuid.UUID:
+    """The id in the path. Raises Problem 404."""
+    try:
+        return uuid.UUID(request.path_params["id"])
+    except ValueError:
+        raise _no_document() from None
+
+
+def _no_document() -> Problem:
+    return Problem("not_found", "There is no such document.")
 
 
 def _caller(principal: Principal) -> Caller:

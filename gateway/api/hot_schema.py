@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway.api.examples import INVOICE, REFUSED, SALE, WAITING
-from gateway.kra.codes import PaymentMethod
+from gateway.api.examples import CREDIT_NOTE, CREDITS, INVOICE, REFUSED, SALE, SIGNED_NOTE, WAITING
+from gateway.kra.codes import CreditNoteReason, PaymentMethod
 
 _Schema = dict[str, Any]
 
@@ -14,6 +14,7 @@ _AMOUNT: _Schema = {
 _QUANTITY: _Schema = {**_AMOUNT, "description": "Up to two decimals, as a number or as text."}
 _TEXT_AMOUNT: _Schema = {"type": "string", "examples": ["2320.00"]}
 _LETTER: _Schema = {"type": "string", "enum": ["A", "B", "C", "D", "E"]}
+_REASONS = [reason.word for reason in CreditNoteReason]
 _METHODS = [method.word for method in PaymentMethod]
 
 
@@ -109,6 +110,7 @@ HOT_SCHEMAS: dict[str, _Schema] = {
         [
             *("id", "reference", "status", "kind", "device", "environment", "revision", "issued_at", "accepted_at"),
             *("number", "receipt", "totals", "lines", "buyer", "payments", "problem", "waiting"),
+            *("original", "credit", "credit_notes", "credited", "left"),
         ],
         id={"type": "string", "format": "uuid"},
         reference={"type": "string"},
@@ -138,6 +140,20 @@ HOT_SCHEMAS: dict[str, _Schema] = {
                 ),
             },
         ),
+        original=_or_null(_ref("Linked")),
+        credit=_or_null(
+            _object(
+                "What a credit note says beyond a sale; null on a sale.",
+                ["reason", "remark", "received_by", "warnings"],
+                reason={"type": "string", "enum": _REASONS},
+                remark=_or_null({"type": "string"}),
+                received_by={"type": "string"},
+                warnings={"type": "array", "items": {"type": "object"}},
+            )
+        ),
+        credit_notes={"type": "array", "items": _ref("Linked"), "description": "Of a sale, oldest first."},
+        credited=_or_null({**_TEXT_AMOUNT, "description": "Of a sale: what its credit notes take, sent or waiting."}),
+        left=_or_null({**_TEXT_AMOUNT, "description": "Of a sale: what can still be credited."}),
         lines={"type": "array", "items": {"type": "object"}},
         buyer=_object("", ["pin", "name"], pin=_or_null({"type": "string"}), name=_or_null({"type": "string"})),
         payments={"type": "array", "items": {"type": "object"}},
@@ -152,6 +168,53 @@ HOT_SCHEMAS: dict[str, _Schema] = {
                 reason={"type": "string"},
             )
         ),
+    ),
+    "Linked": _object(
+        "The other one of a sale and its credit note.",
+        ["id", "reference", "number"],
+        id={"type": "string", "format": "uuid"},
+        reference={"type": "string"},
+        number=_or_null({"type": "integer"}),
+        status={"type": "string"},
+        amount=_TEXT_AMOUNT,
+    ),
+    "CreditNote": {
+        **_object(
+            "A credit note as a till posts it. Without `lines` it credits all that is left of the sale.",
+            ["reference", "reason", "received_by"],
+            reference=_text(50, minLength=1, description="Your own number of the note; names it for ever."),
+            reason={"type": "string", "enum": _REASONS},
+            received_by=_text(60, minLength=1, description="Who received the note; KRA wants the name kept."),
+            original_reference=_or_null(_text(50, description="Of the sale; where the path does not name it.")),
+            lines=_or_null({"type": "array", "minItems": 1, "maxItems": 999, "items": _ref("CreditLine")}),
+            goods_returned={"type": "boolean", "default": False, "description": "They go back into stock."},
+            remark=_or_null(_text(350)),
+            issued_at=_or_null({"type": "string", "format": "date-time", "description": "Now, if left out."}),
+            payment_method=_or_null({"type": "string", "enum": _METHODS, "description": "As the sale, if left out."}),
+            cashier=_or_null(_text(60)),
+            device=_or_null({"type": "string", "description": "May be left out: it is that of the sale's branch."}),
+        ),
+        "additionalProperties": False,
+        "examples": [CREDIT_NOTE],
+    },
+    "CreditLine": {
+        **_object(
+            "A line of the sale: so many of it, or so much money, or all that is left of it.",
+            ["line"],
+            line={"type": "integer", "minimum": 1, "description": "Its number in the sale."},
+            quantity=_or_null(_QUANTITY),
+            amount=_or_null({**_AMOUNT, "description": "Money off, with tax; no goods come back."}),
+            goods_returned=_or_null({"type": "boolean", "description": "Instead of the note's own."}),
+        ),
+        "additionalProperties": False,
+    },
+    "Credits": _object(
+        "The credit notes of a sale, newest first, and what all of them leave.",
+        ["credit_notes", "next", "credited", "left"],
+        credit_notes={"type": "array", "items": _ref("Invoice")},
+        next=_or_null({"type": "string"}),
+        credited=_or_null({"type": "object"}),
+        left=_or_null({"type": "object"}),
     ),
     "Receipt": _object(
         "What KRA's control unit gave. `simulated` receipts are no tax invoices.",
@@ -271,6 +334,26 @@ def _sale(operation_id: str, summary: str) -> _Schema:
     }
 
 
+_ID: _Schema = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+
+
+def _credit_note(operation_id: str, summary: str, example: dict[str, Any], *parameters: _Schema) -> _Schema:
+    made = _sale(operation_id, summary)["post"]
+    content = {"application/json": {"schema": _ref("CreditNote"), "example": example}}
+    answers = {**made["responses"]}
+    for status in ("200", "201"):
+        described = answers[status]["content"]["application/json"]
+        answers[status] = {**answers[status], "content": {"application/json": {**described, "example": SIGNED_NOTE}}}
+    return {
+        **made,
+        "description": "Take a part or all of what is left of a sale, and have the note signed by the control unit of "
+        "the sale, behind it. A refusal says what is left.",
+        "parameters": [*parameters, _PREFER],
+        "requestBody": {"required": True, "content": content},
+        "responses": answers,
+    }
+
+
 HOT_PATHS: dict[str, _Schema] = {
     "/api/sales/": _sale("post_sale", "Post a sale"),
     "/api/integration/oscu/sales/": _sale("post_oscu_sale", "Post a sale for an OSCU (long path)"),
@@ -285,6 +368,32 @@ HOT_PATHS: dict[str, _Schema] = {
             ],
             "responses": {"200": _answer("The document as it stands.")},
         }
+    },
+    "/api/integration/transactions/{id}/credit-notes/": {
+        "get": {
+            "operationId": "list_credit_notes",
+            "summary": "List a sale's credit notes, and what is left",
+            "tags": ["sales"],
+            "parameters": [
+                _ID,
+                {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 200}},
+                {"name": "cursor", "in": "query", "schema": {"type": "string"}},
+            ],
+            "responses": {
+                "200": {
+                    "description": "A page.",
+                    "content": {"application/json": {"schema": _ref("Credits"), "example": CREDITS}},
+                }
+            },
+        },
+        "post": _credit_note("post_credit_note", "Credit a sale", CREDIT_NOTE, _ID),
+    },
+    "/api/integration/credit-notes/": {
+        "post": _credit_note(
+            "post_credit_note_by_reference",
+            "Credit a sale by its reference",
+            {**CREDIT_NOTE, "reference": "CN-2", "original_reference": "POS-1"},
+        )
     },
     "/health/": {
         "get": {

@@ -30,6 +30,7 @@ from gateway.api import (
     journal,
     keys,
     kra_records,
+    late_credits,
     logos,
     logs,
     lookups,
@@ -54,6 +55,8 @@ HOT_ROUTES = {  # answered by gateway.api.hot before Django sees them
     "integration/oscu/sales/": "POST",
     "integration/vscu/sales/": "POST",
     "integration/transactions/<str:id>/status/": "GET",
+    "integration/transactions/<str:id>/credit-notes/": "GET, POST",
+    "integration/credit-notes/": "POST",
 }
 View = Callable[..., HttpResponseBase]
 
@@ -105,6 +108,7 @@ for prefix, router in {
     "logos": logos.router,
     "reports": reports.router,
     "journal": journal.router,
+    "late credits": late_credits.router,
     "logs": logs.router,
 }.items():
     api.add_router("", router, url_name_prefix=prefix)
@@ -150,7 +154,7 @@ def no_such_path(request: HttpRequest) -> HttpResponse:
 @guarded
 def hot_path(request: HttpRequest, method: str, **named: str) -> HttpResponse:
     """A hot route's path under a method it does not take, or in a process that runs no engine."""
-    if request.method != method:
+    if request.method not in method.split(", "):
         response = HttpResponse(status=405)
         response["Allow"] = method
         return response

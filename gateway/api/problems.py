@@ -175,6 +175,12 @@ PROBLEMS: dict[str, Kind] = {
         "The document is not signed",
         "There is no receipt before KRA's control unit has answered. Ask again when its status is signed.",
     ),
+    "not_creditable": Kind(
+        409,
+        "The sale cannot be credited so",
+        "`detail` says why. See what is left with GET …/transactions/{id}/credit-notes/, and post a credit note of it "
+        "under a new reference.",
+    ),
     "already_decided": Kind(
         409,
         "It is decided already",
@@ -194,8 +200,8 @@ PROBLEMS: dict[str, Kind] = {
     "too_late": Kind(
         409,
         "The document's turn has begun",
-        "`invoice` is the document as it is now. Only a credit note takes back what is signed, "
-        "which this version cannot make yet.",
+        "`invoice` is the document as it is now. Only a credit note takes back what is signed: "
+        "POST …/transactions/{id}/credit-notes/.",
     ),
     "too_slow": Kind(
         408, "The body did not arrive in time", "Send the request again; look at the connection between you and us."

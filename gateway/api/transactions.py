@@ -1,5 +1,6 @@
 """What the owner of an invoice may do with it: ask for a refused one again, withdraw one that waits."""
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +14,10 @@ from gateway.api.problems import Problem
 from gateway.api.request import ApiRequest, active_company, must
 from gateway.sales.actions import InvoiceUnknown, NotRefused, TooLate, cancel_invoice, retry_invoice
 from gateway.sales.answers import answer, status_code
+from gateway.sales.crediting import NotCreditable
 from gateway.sales.models import Invoice
 from gateway.sales.queries import Filter, list_invoices
-from gateway.tenants.rights import Right
+from gateway.tenants.rights import Right, may
 
 router = Router(tags=["sales"])
 
@@ -24,7 +26,7 @@ _NOW = {  # why it cannot be done, in words for a till's screen
     "queued": "it waits its turn",
     "sending": "it is with KRA",
     "unknown": "it was sent to KRA and is being looked up",
-    "signed": "it is signed; only a credit note takes it back, which this version cannot make yet",
+    "signed": "it is signed; only a credit note takes it back",
     "refused": "it is refused, so nothing of it will be signed",
     "cancelled": "it is withdrawn",
 }
@@ -59,10 +61,12 @@ def retry(request: ApiRequest, id: str) -> HttpResponse:
     To change what it says, post it again under its reference instead.
     """
     principal = request.auth
-    must(principal, Right.SELL)
+    _must_handle(request, id)
     active_company(principal)
     try:
         return _answer(request, _act(retry_invoice, request, id))
+    except NotCreditable as error:
+        raise Problem("not_creditable", error.message) from None
     except NotRefused as error:
         raise _conflict(
             "not_refused", "Only a refused document can be asked for again", error.status, request, id
@@ -77,11 +81,23 @@ def retry(request: ApiRequest, id: str) -> HttpResponse:
 )
 def cancel(request: ApiRequest, id: str) -> HttpResponse:
     """Withdraw a document before its turn; nothing of it goes to KRA, and its reference is used up."""
-    must(request.auth, Right.SELL)
+    _must_handle(request, id)
     try:
         return _answer(request, _act(cancel_invoice, request, id))
     except TooLate as error:
         raise _conflict("too_late", "It cannot be withdrawn any more", error.status, request, id) from None
+
+
+def _must_handle(request: ApiRequest, id: str) -> None:
+    """Sales are for those who sell, credit notes for those who credit. Raises Problem 403."""
+    principal = request.auth
+    if may(principal.role, Right.SELL) and may(principal.role, Right.CREDIT):
+        return
+    kind = None
+    with contextlib.suppress(ValueError):
+        mine = Invoice.objects.filter(company_id=principal.company_id, environment=principal.environment)
+        kind = mine.filter(public_id=uuid.UUID(id)).values_list("kind", flat=True).first()
+    must(principal, Right.CREDIT if kind == Invoice.Kind.CREDIT_NOTE else Right.SELL)
 
 
 def _act(action: Callable[..., Invoice], request: ApiRequest, id: str) -> Invoice:

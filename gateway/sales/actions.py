@@ -18,6 +18,7 @@ from gateway.lanes import local
 from gateway.lanes.actions import lock_lane
 from gateway.lanes.models import Job
 from gateway.lanes.services import queue_job
+from gateway.sales.crediting import fits_again
 from gateway.sales.models import Contact, Invoice, Revision
 
 JOB_KIND = "invoice"
@@ -93,7 +94,8 @@ def retry_invoice(
 
     The reference, the content and the bytes for KRA stay; the number is the lane's next when its turn comes. `device`
     is the only one whose invoices the caller may touch. Raises InvoiceUnknown; NotRefused when it is signed or
-    cancelled; DeviceNotReady when its device signs no more, for then it would hold the lane.
+    cancelled; DeviceNotReady when its device signs no more, for then it would hold the lane; NotCreditable when it is a
+    credit note and what it takes of its sale is no longer there.
     """
     invoice = _find(company_id, environment, public_id, device)
     if invoice.status in ON_ITS_WAY:
@@ -102,6 +104,8 @@ def retry_invoice(
         raise NotRefused(invoice.status)
     if invoice.device.status not in (Device.Status.ACTIVE, Device.Status.TROUBLE):
         raise DeviceNotReady(f"the device {invoice.device.serial} that it was posted for is {invoice.device.status}")
+    if invoice.original_id is not None:
+        fits_again(invoice)
     problem = invoice.problem
     Invoice.objects.filter(pk=invoice.pk, status=Invoice.Status.REFUSED).update(
         status=Invoice.Status.QUEUED, problem=None, settled_at=None

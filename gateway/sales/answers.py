@@ -59,6 +59,7 @@ def answer(row: Mapping[str, Any], *, system_url: str, secret: bytes) -> dict[st
         "number": row["number"],
         "receipt": _receipt(row, system_url, secret) if signed else None,
         "totals": _totals(figures),
+        **_credit(row, figures),
         "lines": figures["lines"] if signed else [_without_gap(line) for line in figures["lines"]],
         "buyer": {"pin": row["buyer_pin"] or None, "name": row["buyer_name"] or None},
         "payments": figures["payments"],
@@ -70,6 +71,39 @@ def answer(row: Mapping[str, Any], *, system_url: str, secret: bytes) -> dict[st
 def _without_gap(line: Mapping[str, Any]) -> Mapping[str, Any]:
     """A line without the mark that stands for the item code of an item that is still to be registered."""
     return {**line, "kra_code": None} if line["kra_code"].startswith(GAP) else line
+
+
+def _credit(row: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sale's credit notes take of it and what is left, or what a credit note says beyond a sale.
+
+    A note takes its part from the moment it is kept; one that is refused or withdrawn takes nothing.
+    """
+    if row["kind"] == "credit_note":
+        snapshot = parsed(row["snapshot"])
+        note = {name: snapshot.get(name) for name in ("reason", "remark", "received_by")}
+        note["warnings"] = snapshot.get("warnings") or []
+        return {
+            "original": _linked(parsed(row.get("original"))),
+            "credit": note,
+            "credit_notes": [],
+            "credited": None,
+            "left": None,
+        }
+    notes = parsed(row.get("credit_notes")) or []
+    taken = [Decimal(note["amount"]) for note in notes if note["status"] not in {"refused", "cancelled"}]
+    credited = sum(taken, Decimal("0.00"))
+    left = Decimal("0.00") if row["status"] in {"refused", "cancelled"} else Decimal(figures["total"]) - credited
+    return {
+        "original": None,
+        "credit": None,
+        "credit_notes": [_linked(note) for note in notes],
+        "credited": str(credited),
+        "left": str(left),
+    }
+
+
+def _linked(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return {**document, "id": str(identity(document["id"]))} if document else None
 
 
 def _receipt(row: Mapping[str, Any], system_url: str, secret: bytes) -> dict[str, Any]:

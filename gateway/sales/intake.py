@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -24,6 +24,8 @@ from gateway.kra.documents import Credentials, SaleDocument, SaleLine
 from gateway.kra.tax import Figures, LineIn, TaxInputError, figures
 from gateway.lib.money import ZERO
 from gateway.lib.spelling import no_such_field
+
+T = TypeVar("T")
 
 MOST_AMOUNT = Decimal(10) ** 13  # SQLite gives amounts back exactly up to 15 digits
 MOST_PAYMENTS = 50
@@ -115,6 +117,7 @@ _NOT_A_LIST = ("not_a_list", "This must be a list in square brackets.")
 NOT_READABLE: dict[Any, tuple[str, str]] = {
     Decimal: ("not_a_number", "Give a number with a point, such as 650.00; no comma, no letters."),
     datetime: ("not_a_time", "Give a date and time with its zone, such as 2026-11-20T09:30:00+03:00."),
+    int: ("not_whole_number", "Give a whole number, such as 1."),
     str: ("not_text", "This must be text in quotes."),
     bool: ("not_yes_no", "This must be true or false, without quotes."),
 }
@@ -122,23 +125,28 @@ NOT_READABLE: dict[Any, tuple[str, str]] = {
 
 def read_sale(body: bytes) -> SaleIn:
     """The sale in a request's body. Raises NotJson or WrongSale."""
+    return read_document(body, _decoder, SaleIn)
+
+
+def read_document(body: bytes, decoder: msgspec.json.Decoder[T], wanted: type[T]) -> T:
+    """The document of this kind in a request's body. Raises NotJson or WrongSale."""
     if b"\\u0000" in body:  # PostgreSQL keeps no text with it
         raise WrongSale([Wrong("(body)", "not_printable", "Take the control character \\u0000 out.")])
     try:
-        return _decoder.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError:
-        raise _misshapen(body) from None
+        raise _misshapen(body, wanted) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(str(error)) from None
 
 
-def _misshapen(body: bytes) -> WrongSale:
+def _misshapen(body: bytes, wanted: type) -> WrongSale:
     """Every field of a body whose shape was refused, up to MOST_MISSHAPEN. Raises NotJson: what follows may be none."""
     try:
         raw = _plain_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(str(error)) from None
-    wrongs = list(islice(_shape("", raw, SaleIn), MOST_MISSHAPEN))
+    wrongs = list(islice(_shape("", raw, wanted), MOST_MISSHAPEN))
     if not wrongs:  # only a value that a later one of the same name hides
         wrongs = [Wrong("(body)", "duplicate", "A field stands here twice; say it once.")]
     reference = raw.get("reference") if isinstance(raw, dict) else None
@@ -183,15 +191,21 @@ def content_hash(sale: SaleIn) -> str:
 
     Equal amounts written differently (1, 1.0, "1.00") are the same, so are equal moments in other time zones.
     """
-    return f"{HASH_VERSION}:{hashlib.sha256(_encoder.encode(_plain(sale))).hexdigest()}"
+    return fingerprint_of(plain_content(sale))
 
 
-def _plain(value: Any) -> Any:
+def fingerprint_of(content: Any) -> str:
+    """The fingerprint of a document's plain content."""
+    return f"{HASH_VERSION}:{hashlib.sha256(_encoder.encode(content)).hexdigest()}"
+
+
+def plain_content(value: Any) -> Any:
+    """What a caller sent, fit for JSON, written in one way only."""
     if isinstance(value, msgspec.Struct):
         pairs = ((name, getattr(value, name)) for name in value.__struct_fields__)
-        return {name: _plain(item) for name, item in pairs if item is not None}
+        return {name: plain_content(item) for name, item in pairs if item is not None}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain_content(item) for item in value]
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
         return format(value.normalize(), "f") if isinstance(exponent, int) and -20 < exponent < 20 else str(value)
@@ -202,13 +216,7 @@ def _plain(value: Any) -> Any:
 
 def check(sale: SaleIn, *, now: datetime) -> list[Wrong]:
     """What is wrong with the sale in itself, whatever the catalogue and the devices say."""
-    wrongs: list[Wrong] = []
-    if not sale.reference.strip() or sale.reference != sale.reference.strip():
-        wrongs.append(Wrong("reference", "blank", "Give your own number for this sale, without blanks around it."))
-    elif len(sale.reference) > 50:
-        wrongs.append(Wrong("reference", "too_long", "A reference has at most 50 characters."))
-    elif not sale.reference.isprintable():
-        wrongs.append(Wrong("reference", "not_printable", "A reference has only printable characters."))
+    wrongs = check_reference(sale.reference)
     if sale.issued_at.tzinfo is None:
         wrongs.append(
             Wrong("issued_at", "no_time_zone", "Say the time zone too, such as 2026-11-20T09:30:00+03:00 in Nairobi.")
@@ -250,6 +258,26 @@ def check(sale: SaleIn, *, now: datetime) -> list[Wrong]:
     return wrongs
 
 
+def check_reference(reference: str) -> list[Wrong]:
+    """What is wrong with a document's own number."""
+    if not reference.strip() or reference != reference.strip():
+        return [Wrong("reference", "blank", "Give your own number for this document, without blanks around it.")]
+    if len(reference) > 50:
+        return [Wrong("reference", "too_long", "A reference has at most 50 characters.")]
+    if not reference.isprintable():
+        return [Wrong("reference", "not_printable", "A reference has only printable characters.")]
+    return []
+
+
+def check_text(field: str, text: str | None, most: int, what: str) -> list[Wrong]:
+    """What is wrong with a free text that is printed; `what` it is opens the sentence."""
+    if text is None:
+        return []
+    if _CONTROL.search(text):
+        return [Wrong(field, "not_printable", "Control characters cannot be printed; take them out.")]
+    return [Wrong(field, "too_long", f"{what} has at most {most} characters.")] if len(text) > most else []
+
+
 def _free_texts(sale: SaleIn) -> Iterator[tuple[str, str | None]]:
     yield "remark", sale.remark
     yield "cashier", sale.cashier
@@ -281,16 +309,16 @@ def _check_payments(sale: SaleIn) -> list[Wrong]:
     words = ", ".join(method.word for method in PaymentMethod)
     if sale.payment_method is not None and sale.payments is not None:
         wrongs.append(Wrong("payment_method", "two_ways", "Say payments or payment_method, not both."))
-    if sale.payment_method is not None and _method(sale.payment_method) is None:
+    if sale.payment_method is not None and method_of(sale.payment_method) is None:
         wrongs.append(Wrong("payment_method", "unknown_value", f"A means of payment is one of: {words}."))
     if len(sale.payments or ()) > MOST_PAYMENTS:
         wrongs.append(Wrong("payments", "too_many", f"A sale has at most {MOST_PAYMENTS} payments."))
     for index, payment in enumerate((sale.payments or [])[:MOST_PAYMENTS]):
-        if _method(payment.method) is None:
+        if method_of(payment.method) is None:
             wrongs.append(
                 Wrong(f"payments[{index}].method", "unknown_value", f"A means of payment is one of: {words}.")
             )
-        if (wrong := _not_money(payment.amount)) is not None:
+        if (wrong := not_money(payment.amount)) is not None:
             wrongs.append(Wrong(f"payments[{index}].amount", *wrong))
     return wrongs
 
@@ -300,14 +328,14 @@ def _is_rate(rate: Decimal) -> bool:
     return rate.is_finite() and rate > 0 and rate.adjusted() < 9 and isinstance(exponent, int) and exponent >= -6
 
 
-def _method(word: str) -> PaymentMethod | None:
+def method_of(word: str) -> PaymentMethod | None:
     try:
         return PaymentMethod.from_word(word)
     except ValueError:
         return None
 
 
-def _not_money(amount: Decimal) -> tuple[str, str] | None:
+def not_money(amount: Decimal) -> tuple[str, str] | None:
     """Why it is no amount, as a code and a sentence; KRA takes 16 digits before the point and 2 after it."""
     if not amount.is_finite():
         return NOT_READABLE[Decimal]
@@ -442,7 +470,7 @@ def _check_totals(sale: SaleIn, result: Figures) -> list[Wrong]:
                 )
             )
     amounts = [payment.amount for payment in sale.payments or ()]
-    if amounts and said.amount is None and not any(_not_money(amount) for amount in amounts):
+    if amounts and said.amount is None and not any(not_money(amount) for amount in amounts):
         paid = sum(amounts, Decimal(0))
         if abs(paid - result.total) > slack:
             wrongs.append(
@@ -504,7 +532,7 @@ def invoice_row(
         ],
         figures=result,
         rates=rates,
-        payment_method=_main_method(payments),
+        payment_method=main_method(payments),
         buyer_pin=customer.pin,
         buyer_name=customer.name,
         remark=sale.remark,
@@ -593,7 +621,7 @@ def _snapshot(sale: SaleIn, seat: Seat) -> dict[str, Any]:
     }
 
 
-def _main_method(payments: list[dict[str, str]]) -> PaymentMethod:
+def main_method(payments: list[dict[str, str]]) -> PaymentMethod:
     """KRA takes one means of payment: the one that paid most; cash and credit together have a code of their own."""
     words = {payment["method"] for payment in payments}
     if words == {"cash", "credit"}:
@@ -603,7 +631,7 @@ def _main_method(payments: list[dict[str, str]]) -> PaymentMethod:
 
 def _content(sale: SaleIn) -> dict[str, Any]:
     """What the caller sent, without the buyer's phone and e-mail: those are kept where they can be erased."""
-    content: dict[str, Any] = _plain(sale)
+    content: dict[str, Any] = plain_content(sale)
     customer = content.get("customer")
     if customer is not None:
         content["customer"] = {name: value for name, value in customer.items() if name in {"pin", "name"}}

@@ -255,6 +255,18 @@ class ReceiptBatch(models.Model):
         return f"receipts of {self.branch} on {self.day}"
 
 
+class LateCredit(models.Model):
+    """A sale that may be credited although its time is over: who of the staff allowed it, and why."""
+
+    invoice = models.OneToOneField(Invoice, models.PROTECT, related_name="late_credit")
+    reason = models.CharField(max_length=200)
+    actor = models.CharField(max_length=200)
+    allowed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"late credit of {self.invoice_id}"
+
+
 class Found(models.Model):
     """A document KRA holds in our series that we do not know: another system's, or one lost with a restored backup."""
 

@@ -22,6 +22,7 @@ from gateway.sales.actions import correct_invoice
 from gateway.sales.intake import MOST_LINES, SaleIn, Wrong, check, content_hash, invoice_row, work_out
 from gateway.sales.unknown_items import judge_unknown_in_thread, marked, register_unknown, shown, unknown_rows
 from gateway.stock.statements import HELD
+from gateway.tenants.isolation import only
 
 POLL_SECONDS = 0.5
 ON_ITS_WAY = frozenset({"queued", "sending", "unknown"})
@@ -261,7 +262,8 @@ class Till:
             raise ReferenceReused
         fingerprint = content_hash(sale)
         if known["content_hash"] != fingerprint:
-            if known["status"] != "refused" or row is None or known["lane_id"] != row["lane_id"]:
+            is_other = row is None or known["lane_id"] != row["lane_id"] or known["kind"] != row["kind"]
+            if known["status"] != "refused" or row is None or is_other:
                 raise ReferenceReused
             corrected = await asyncio.to_thread(_correct, known["id"], known["revision"], row)
             if not corrected:  # somebody else was quicker, perhaps with the very same correction
@@ -269,16 +271,17 @@ class Till:
                 if now is None or now["content_hash"] != fingerprint:
                     raise ReferenceReused
                 return await self._replay(now, sale, caller, None, wait_seconds)
-            await self._wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
+            await self.wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
             now = await self.known(caller, sale.reference)
             assert now is not None
             return Outcome(now, replayed=False)
         if known["status"] in ON_ITS_WAY and not known["hold_reason"]:
-            await self._wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
+            await self.wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
             known = await self.known(caller, sale.reference) or known
         return Outcome(known, replayed=True)
 
-    async def _wait_for(self, public_id: uuid.UUID, caller: Caller, wait_seconds: float) -> None:
+    async def wait_for(self, public_id: uuid.UUID, caller: Caller, wait_seconds: float) -> None:
+        """Wait until a document that is on its way is settled, or so long; not where too many wait already."""
         if wait_seconds <= 0 or not self._room(caller.company_id):
             return
         future = self.engine.watch(public_id)
@@ -358,6 +361,7 @@ def _fresh(row: dict[str, Any], seat: Seat) -> dict[str, Any]:
 def _correct(invoice_id: int, revision: int, row: dict[str, Any]) -> bool:
     close_old_connections()
     try:
-        return correct_invoice(invoice_id=invoice_id, revision=revision, row=row)
+        with only([row["company_id"]]):
+            return correct_invoice(invoice_id=invoice_id, revision=revision, row=row)
     finally:
         close_old_connections()

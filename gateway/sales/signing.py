@@ -43,6 +43,7 @@ from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
 from gateway.sales import statements
+from gateway.sales.credit_documents import judged, note_written
 from gateway.sales.rebuilding import REBUILT, Rebuilding
 from gateway.sales.unknown_items import NotRegistered, StillWaiting, completed
 
@@ -153,6 +154,8 @@ class Signing:
         adopted = await self._adopted(case)
         if adopted is not None:
             return adopted
+        if case.turn.started.document["kind"] == "credit_note" and not case.turn.started.document["body"]:
+            return await self._write_note(case)
         serial = case.seat.row["serial"]
         if not case.seat.is_active:
             reason = f"The device {serial} is not active: {case.seat.row['problem'] or case.seat.row['status']}."
@@ -173,6 +176,21 @@ class Signing:
             return await self._send(case)
         except HostDown as down:
             return _behind_breaker(case, down)
+
+    async def _write_note(self, case: Case) -> Settlement:
+        """A credit note that was posted before its sale was signed: judged now, and written if it may go.
+
+        It has never been sent, for it had no body: so its number may go to another.
+        """
+        (row,) = await self._read(statements.CREDITED, {"id": case.id})
+        requeue = Effect(statements.REQUEUE, {"id": case.id, "problem": None})
+        if row["sale_status"] in ("queued", "sending", "unknown"):  # it went behind the note: an item, or asked again
+            wait = Effect(statements.WAIT_FOR_SALE, {"id": case.id})
+            return Settlement(state="queued", effects=[requeue, wait], error="its sale waits")
+        if reason := judged(row):
+            return _settle_refusal(case, _problem("original_not_signed", reason, None))
+        written = note_written(row, row, client=case.client, credentials=case.credentials)
+        return Settlement(state="queued", effects=[Effect(statements.WRITE_NOTE, {"id": case.id, **written}), requeue])
 
     async def _without_stock(self, case: Case) -> Settlement | None:
         """What becomes of a sale of more than there is, where no more may be sold. None: there is enough.
@@ -485,7 +503,7 @@ def _signed(case: Case, number: int, signature: Signature, *, recovered: bool) -
 
 
 def _follow(case: Case, invoice_id: int, tag: str) -> Effect:
-    """What was sold leaves the stock of the branch, where that is kept."""
+    """What was sold leaves the stock of the branch, what was returned comes back to it, where that is kept."""
     document = case.turn.started.document
     key = {"company_id": document["company_id"], "environment": document["environment"]}
     row = {"id": invoice_id, "tag": tag, "cause": f"invoice:{invoice_id}", **key}
@@ -505,7 +523,8 @@ def _short(case: Case, short: dict[str, int]) -> dict[str, Any]:
 
 
 def _may_rebuild(case: Case) -> bool:
-    return case.unanswered_at is None and case.problem.get("code") != REBUILT
+    is_sale = case.turn.started.document["kind"] == "sale"  # a credit note has the rates of its sale, whatever they are
+    return is_sale and case.unanswered_at is None and case.problem.get("code") != REBUILT
 
 
 def _receipt(seat: Seat, number: int, signature: Signature, *, recovered: bool) -> dict[str, Any]:

@@ -167,26 +167,32 @@ WHERE id = :id AND tag = :tag AND status <> 'signed' RETURNING id
     ),
 )
 
-# What was sold leaves the stock, in the same commit and once, wherever the branch keeps the item in stock. It follows
+# What was sold leaves the stock, and what a credit note says was returned comes back, in the same commit and once,
+# wherever the branch keeps the item in stock. It follows
 # SIGN, and is written like it even by a process that lost its lease.
 FOLLOW = booking(
     "follow_signed_sales",
     postgres="""
-SELECT r.cause, i.company_id, i.environment, i.lane_id AS beside_lane_id, '11' AS reason,
-    (i.issued_at AT TIME ZONE 'Africa/Nairobi')::date AS occurred_on, i.figures->'lines' AS lines, '' AS fingerprint,
-    false AS is_opening, true AS counts, true AS tells_kra, true AS tracked_only, 'Sale ' || i.reference AS remark,
+SELECT r.cause, i.company_id, i.environment, i.lane_id AS beside_lane_id,
+    CASE i.kind WHEN 'sale' THEN '11' ELSE '03' END AS reason,
+    (i.issued_at AT TIME ZONE 'Africa/Nairobi')::date AS occurred_on,
+    CASE i.kind WHEN 'sale' THEN i.figures->'lines' ELSE i.figures->'returned' END AS lines, '' AS fingerprint,
+    false AS is_opening, true AS counts, true AS tells_kra, true AS tracked_only,
+    CASE i.kind WHEN 'sale' THEN 'Sale ' ELSE 'Credit note ' END || i.reference AS remark,
     i.buyer_pin AS counterparty_pin, i.buyer_name AS counterparty_name, '' AS counterparty_branch,
     NULL::bigint AS partner_id, '' AS actor
 FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, tag text, cause text) JOIN sales_invoice i ON i.id = r.id
-WHERE i.tag = r.tag AND i.status = 'signed' AND i.kind = 'sale'
+WHERE i.tag = r.tag AND i.status = 'signed'
 """,
     sqlite="""
-SELECT :cause AS cause, i.company_id, i.environment, i.lane_id AS beside_lane_id, '11' AS reason,
-    date(i.issued_at, '+3 hours') AS occurred_on, json_extract(i.figures, '$.lines') AS lines, '' AS fingerprint,
-    0 AS is_opening, 1 AS counts, 1 AS tells_kra, 1 AS tracked_only, 'Sale ' || i.reference AS remark,
+SELECT :cause AS cause, i.company_id, i.environment, i.lane_id AS beside_lane_id,
+    CASE i.kind WHEN 'sale' THEN '11' ELSE '03' END AS reason, date(i.issued_at, '+3 hours') AS occurred_on,
+    json_extract(i.figures, CASE i.kind WHEN 'sale' THEN '$.lines' ELSE '$.returned' END) AS lines, '' AS fingerprint,
+    0 AS is_opening, 1 AS counts, 1 AS tells_kra, 1 AS tracked_only,
+    CASE i.kind WHEN 'sale' THEN 'Sale ' ELSE 'Credit note ' END || i.reference AS remark,
     i.buyer_pin AS counterparty_pin, i.buyer_name AS counterparty_name, '' AS counterparty_branch,
     NULL AS partner_id, '' AS actor
-FROM sales_invoice i WHERE i.id = :id AND i.tag = :tag AND i.status = 'signed' AND i.kind = 'sale'
+FROM sales_invoice i WHERE i.id = :id AND i.tag = :tag AND i.status = 'signed'
 """,
 )
 
@@ -335,8 +341,11 @@ WHERE i.lane_id = :lane_id AND r.tag IN (SELECT value FROM json_each(:tags)) AND
     ),
 )
 
+# The last two columns are of one kind each: what credits a sale, and what a credit note credits. Plan: an index scan of
+# original_id that finds nothing for most sales, and the primary key.
 _COLUMNS = """
-i.id, i.public_id, i.company_id, i.environment, i.kind, i.reference, i.revision, i.content_hash, i.figures, i.snapshot,
+i.id, i.original_id, i.device_id, i.public_id,
+i.company_id, i.environment, i.kind, i.reference, i.revision, i.content_hash, i.figures, i.snapshot,
 i.issued_at, i.buyer_pin, i.buyer_name, i.total, i.total_tax, i.status, i.number, i.problem, i.receipt_number,
 i.total_receipt_number, i.internal_data, i.signature, i.signed_at, i.control_unit_id, i.machine_code, i.recovered,
 i.accepted_at, i.settled_at, i.lane_id, d.public_id AS device_public_id, l.rest_reason, l.hold_reason, l.due_at,
@@ -344,17 +353,32 @@ CASE WHEN i.status IN ('queued', 'sending', 'unknown') THEN (
     SELECT COUNT(*) FROM lanes_job ahead JOIN lanes_job own ON own.kind = 'invoice' AND own.document_id = i.id
     WHERE ahead.lane_id = i.lane_id AND NOT (ahead.state = 'closed') AND ahead.id <= own.id) END AS position
 """
+_LINKS = """
+, (SELECT jsonb_agg(jsonb_build_object('id', n.public_id, 'reference', n.reference, 'status', n.status,
+    'number', n.number, 'amount', n.figures->>'total') ORDER BY n.id)
+    FROM sales_invoice n WHERE n.original_id = i.id) AS credit_notes,
+(SELECT jsonb_build_object('id', o.public_id, 'reference', o.reference, 'number', o.number)
+    FROM sales_invoice o WHERE o.id = i.original_id) AS original
+"""
+_LINKS_SQLITE = """
+, (SELECT json_group_array(json(note)) FROM (
+    SELECT json_object('id', n.public_id, 'reference', n.reference, 'status', n.status,
+        'number', n.number, 'amount', json_extract(n.figures, '$.total')) AS note
+    FROM sales_invoice n WHERE n.original_id = i.id ORDER BY n.id)) AS credit_notes,
+(SELECT json_object('id', o.public_id, 'reference', o.reference, 'number', o.number)
+    FROM sales_invoice o WHERE o.id = i.original_id) AS original
+"""
 _TABLES = "sales_invoice i JOIN devices_device d ON d.id = i.device_id JOIN lanes_lane l ON l.id = i.lane_id"
 
 BY_REFERENCE = Statement(
     name="invoice_by_reference",
     postgres=f"""
-SELECT {_COLUMNS} FROM {_TABLES}
+SELECT {_COLUMNS}{_LINKS} FROM {_TABLES}
 WHERE i.company_id = %(company_id)s AND i.environment = %(environment)s AND i.reference = %(reference)s
 """,
     sqlite=(
         f"""
-SELECT {_COLUMNS} FROM {_TABLES}
+SELECT {_COLUMNS}{_LINKS_SQLITE} FROM {_TABLES}
 WHERE i.company_id = :company_id AND i.environment = :environment AND i.reference = :reference
 """,
     ),
@@ -363,13 +387,67 @@ WHERE i.company_id = :company_id AND i.environment = :environment AND i.referenc
 BY_PUBLIC_ID = Statement(
     name="invoice_by_public_id",
     postgres=f"""
-SELECT {_COLUMNS} FROM {_TABLES}
+SELECT {_COLUMNS}{_LINKS} FROM {_TABLES}
 WHERE i.company_id = %(company_id)s AND i.environment = %(environment)s AND i.public_id = %(public_id)s
 """,
     sqlite=(
         f"""
-SELECT {_COLUMNS} FROM {_TABLES}
+SELECT {_COLUMNS}{_LINKS_SQLITE} FROM {_TABLES}
 WHERE i.company_id = :company_id AND i.environment = :environment AND i.public_id = :public_id
+""",
+    ),
+)
+
+# A credit note whose turn it is and whose body was not written yet, with the sale that it credits
+CREDITED = Statement(
+    name="credited_sale",
+    postgres="""
+SELECT n.reference, n.figures, n.snapshot, n.issued_at, n.buyer_pin, n.buyer_name, n.tag,
+    o.status AS sale_status, o.revision AS sale_revision, o.reference AS sale_reference, o.figures AS sale_figures,
+    o.number, o.control_unit_id, o.receipt_number
+FROM sales_invoice n JOIN sales_invoice o ON o.id = n.original_id WHERE n.id = %(id)s
+""",
+    sqlite=(
+        """
+SELECT n.reference, n.figures, n.snapshot, n.issued_at, n.buyer_pin, n.buyer_name, n.tag,
+    o.status AS sale_status, o.revision AS sale_revision, o.reference AS sale_reference, o.figures AS sale_figures,
+    o.number, o.control_unit_id, o.receipt_number
+FROM sales_invoice n JOIN sales_invoice o ON o.id = n.original_id WHERE n.id = :id
+""",
+    ),
+)
+
+# Its sale is signed: what KRA gets, durable before it is sent. An empty body has never been sent.
+WRITE_NOTE = Statement(
+    name="write_credit_notes",
+    postgres="""
+UPDATE sales_invoice i SET body = r.body, figures = r.figures, snapshot = r.snapshot
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, body text, figures jsonb, snapshot jsonb)
+WHERE i.id = r.id AND i.status IN ('sending', 'unknown') AND i.body = ''
+""",
+    sqlite=(
+        """
+UPDATE sales_invoice SET body = :body, figures = :figures, snapshot = :snapshot
+WHERE id = :id AND status IN ('sending', 'unknown') AND body = '' RETURNING id
+""",
+    ),
+)
+
+# Put back behind its sale, whose job is in the same lane
+WAIT_FOR_SALE = Statement(
+    name="wait_for_sales",
+    postgres="""
+UPDATE lanes_job j SET waits_for_id = w.id
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint), sales_invoice n, lanes_job w
+WHERE j.kind = 'invoice' AND j.document_id = r.id AND n.id = r.id
+    AND w.kind = 'invoice' AND w.document_id = n.original_id AND NOT (w.state = 'closed')
+""",
+    sqlite=(
+        """
+UPDATE lanes_job SET waits_for_id = (
+    SELECT w.id FROM lanes_job w JOIN sales_invoice n ON n.original_id = w.document_id
+    WHERE w.kind = 'invoice' AND n.id = :id AND NOT (w.state = 'closed'))
+WHERE kind = 'invoice' AND document_id = :id
 """,
     ),
 )

@@ -29,6 +29,7 @@ class Right(StrEnum):
     READ_COMPANIES = "read_companies"
     ONBOARD = "onboard"
     SET_COMPANY_STATUS = "set_company_status"
+    ALLOW_LATE_CREDITS = "allow_late_credits"
 
 
 class Grant(NamedTuple):
@@ -74,6 +75,7 @@ RIGHTS: dict[Right, Grant] = {
     Right.SWITCH_ENVIRONMENT: Grant("go live, or back to the sandbox", _only(_OWNER), _staff(_ADMIN)),
     Right.READ_COMPANIES: Grant("list companies and see each", operators=frozenset(OperatorRole)),
     Right.ONBOARD: Grant("onboard companies", operators=_staff(_ADMIN, _SUPPORT)),
+    Right.ALLOW_LATE_CREDITS: Grant("allow a credit note after its time is over", operators=_staff(_ADMIN, _SUPPORT)),
     Right.SET_COMPANY_STATUS: Grant("suspend, close and reactivate companies", operators=_staff(_ADMIN)),
 }
 

@@ -20,6 +20,7 @@ from gateway.api.invitations import InvitationIn
 from gateway.api.items import ItemsIn
 from gateway.api.keys import KeyNew, RotateIn
 from gateway.api.kra_records import CustomerIn, InsurerIn, UserIn
+from gateway.api.late_credits import LateCreditIn
 from gateway.api.main import HOT_ROUTES
 from gateway.api.members import MemberChange
 from gateway.api.onboarding import OnboardIn
@@ -128,6 +129,7 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies |= {"repair_drift": stock.RepairIn, "post_bill": purchases.BillIn, "accept_purchase": purchases.AcceptIn}
     bodies |= {"reject_purchase": purchases.RejectIn, "approve_import": imports.ApproveIn}
     bodies |= {"reject_import": imports.RejectIn, "declare_purchase": purchases.PurchaseIn}
+    bodies |= {"reject_import": imports.RejectIn, "allow_late_credit": LateCreditIn}
     assert set(BODIES) == {*bodies, "change_item"}
     for name, model in bodies.items():
         model.model_validate(BODIES[name])

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from tests.chaos.tills import Said
@@ -151,7 +152,7 @@ def shown_wrongly(evidence: Evidence) -> Iterator[Violation]:
         if status in ("queued", "sending", "unknown") and document["problem"] is not None:
             yield Violation("shown wrongly", reference, f"{status}, and yet it shows a problem")
         expected = {"signed": (200, 201), "refused": (422,)}.get(status, (202,))
-        if said.how == "post" and said.status not in expected:
+        if said.how != "status" and said.status not in expected:
             yield Violation("shown wrongly", reference, f"{status} came with HTTP {said.status}")
     for reference, document in evidence.final.items():
         if document["status"] == "refused" and reference in ours:
@@ -161,9 +162,39 @@ def shown_wrongly(evidence: Evidence) -> Iterator[Violation]:
 def outside_the_contract(evidence: Evidence) -> Iterator[Violation]:
     """A valid sale is answered with 2xx, KRA's refusal or 503, whatever is broken behind the door."""
     for said in evidence.said:
-        if said.status is None or said.document is not None or said.status == 503:
+        if said.status is None or said.document is not None or said.status == 503 or _asks_too_much(said):
             continue
         yield Violation("outside the contract", said.reference, f"HTTP {said.status}: {str(said.body)[:300]}")
+
+
+def over_credited(evidence: Evidence) -> Iterator[Violation]:
+    """KRA's credit notes of a sale never exceed it: in all, in tax, of each letter and of each item."""
+    sales = {(row["pin"], row["number"]): row for row in evidence.ledger}
+    taken: dict[tuple[str, int], dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for row in evidence.ledger:
+        if row.get("original"):
+            for name, amount in _amounts(json.loads(_body(row))).items():
+                taken[row["pin"], row["original"]][name] += amount
+    for key, amounts in taken.items():
+        sold = _amounts(json.loads(_body(sales[key]))) if key in sales else {}
+        over = {name: amount for name, amount in amounts.items() if amount > sold.get(name, 0)}
+        if over:
+            yield Violation("over-credited", f"{key[0]} number {key[1]}", f"credited {over} of {sold}")
+
+
+def _amounts(body: dict[str, Any]) -> dict[str, Decimal]:
+    """What of a document as KRA holds it may be credited at most."""
+    letters = [f"{name}{letter}" for name in ("taxblAmt", "taxAmt") for letter in "ABCDE"]
+    found = {name: Decimal(str(body[name])) for name in ("totAmt", "totTaxAmt", *letters)}
+    for line in body["itemList"]:
+        found[line["itemCd"]] = found.get(line["itemCd"], Decimal(0)) + Decimal(str(line["totAmt"]))
+    return found
+
+
+def _asks_too_much(said: Said) -> bool:
+    """Whether a credit note was refused because nothing, or not so much, was left."""
+    fields = said.body.get("fields", []) if said.how == "credit" and isinstance(said.body, dict) else []
+    return bool(fields) and all(one["code"] in ("nothing_left", "more_than_left") for one in fields)
 
 
 def bytes_changed(evidence: Evidence) -> Iterator[Violation]:
@@ -250,6 +281,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     wrong_receipt,
     shown_wrongly,
     outside_the_contract,
+    over_credited,
     bytes_changed,
     sent_again_in_vain,
     sent_again_unasked,

@@ -164,6 +164,14 @@ def sends_from_two_places(day: Evidence) -> None:
     day.attempts[1]["began"] = T0 + 0.5
 
 
+def gives_back_more_than_was_sold(day: Evidence) -> None:
+    for row, tax in zip(day.ledger, ("16.00", "16.01"), strict=True):
+        amounts = {f"{name}{letter}": "0" for name in ("taxblAmt", "taxAmt") for letter in "ACDE"}
+        amounts |= {"totAmt": "116.00", "totTaxAmt": tax, "taxblAmtB": "100.00", "taxAmtB": tax}
+        row["body"] = {**row["body"], **amounts, "itemList": [{"itemCd": "KE1", "totAmt": "116.00"}]}
+    day.ledger[1]["original"] = 1
+
+
 BROKEN: list[tuple[Callable[[Evidence], None], str]] = [
     (forgets_a_sale, "lost"),
     (leaves_a_sale_waiting, "stuck"),
@@ -182,6 +190,7 @@ BROKEN: list[tuple[Callable[[Evidence], None], str]] = [
     (sends_what_it_should_have_looked_up, "sent again unasked"),
     (sends_the_next_number_too_early, "overtaken"),
     (sends_from_two_places, "second owner"),
+    (gives_back_more_than_was_sold, "over-credited"),
 ]
 
 

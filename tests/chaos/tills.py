@@ -29,7 +29,7 @@ class Said:
 
     reference: str
     pin: str
-    how: str  # post or status
+    how: str  # post, credit or status
     door: str
     sent: float
     at: float
@@ -168,6 +168,25 @@ class Company:
         while True:
             said = self.post(reference, door=door, wait=wait, **more)
             if said.is_clear or give_up():
+                return said
+            door += 1
+            time.sleep(0.15)
+
+    def credit(self, reference: str, sale: str, *, door: int = 0, wait: int = 5, **note: Any) -> Said:
+        """Post a credit note of a sale once, both by their references, and write down what came."""
+        address = self.plant.doors[door % len(self.plant.doors)]
+        sent = self.book.sending(reference)
+        body = {"reference": reference, "original_reference": sale, "reason": "refund", "received_by": "Achieng"} | note
+        headers = {**self.headers, "Prefer": f"wait={wait}"}
+        status, answer = self._caller().call(address, "POST", "/api/integration/credit-notes/", body, **headers)
+        return self.book.write(Said(reference, self.pin, "credit", address, sent, time.time(), status, answer))
+
+    def credit_until_clear(self, reference: str, sale: str, *, seconds: float = 60, **note: Any) -> Said:
+        """Post a credit note, and repeat at the next door with the same reference until the answer is clear."""
+        door, give_up = 0, time.monotonic() + seconds
+        while True:
+            said = self.credit(reference, sale, door=door, **note)
+            if said.is_clear or time.monotonic() > give_up:
                 return said
             door += 1
             time.sleep(0.15)

@@ -14,6 +14,7 @@ PAGES = [
     "README.md",
     "docs/tutorial/first-receipt.md",
     "docs/how-to/post-a-sale.md",
+    "docs/how-to/give-money-back.md",
     "docs/how-to/register-items.md",
     "docs/how-to/choose-item-classes.md",
     "docs/how-to/read-errors.md",
