@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from gateway.api import imports, purchases, receipts, stock
+from gateway.api import imports, journal, purchases, receipts, reports, stock
 from gateway.api.branches import BranchChange, BranchNew
 from gateway.api.catalogue import ImportIn, ItemPatch, ItemPut
 from gateway.api.companies import StatusIn
@@ -129,7 +129,8 @@ def test_every_body_has_an_example_that_is_taken() -> None:
     bodies |= {"repair_drift": stock.RepairIn, "post_bill": purchases.BillIn, "accept_purchase": purchases.AcceptIn}
     bodies |= {"reject_purchase": purchases.RejectIn, "approve_import": imports.ApproveIn}
     bodies |= {"reject_import": imports.RejectIn, "declare_purchase": purchases.PurchaseIn}
-    bodies |= {"reject_import": imports.RejectIn, "allow_late_credit": LateCreditIn}
+    bodies |= {"take_z_report": reports.ZIn, "move_cash": reports.CashIn, "set_day_end": reports.DayEndIn}
+    bodies |= {"export_journal": journal.ExportIn, "allow_late_credit": LateCreditIn}
     assert set(BODIES) == {*bodies, "change_item"}
     for name, model in bodies.items():
         model.model_validate(BODIES[name])

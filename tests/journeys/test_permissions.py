@@ -209,9 +209,13 @@ def filled(house: House, route: str) -> tuple[str, str]:
     query = [f"{one['name']}=tea" for one in asked if one.get("required")]
     if path.startswith("/api/environment/"):  # the staff says which company is meant
         query += [f"company={house.amani.company}" for one in asked if one["name"] == "company"]
-    readable = "json" if path.endswith("/receipt/") else "text" if "/receipts/" in path else "csv"
-    query += [f"format={readable}" for one in asked if one["name"] == "format"]  # which can be read here
+    query += [f"format={readable(one['schema'])}" for one in asked if one["name"] == "format"]
     return method, path + ("?" + "&".join(query) if query else "")
+
+
+def readable(parameter: dict[str, Any]) -> str:
+    """Which of the formats that a route offers can be read here."""
+    return next(name for name in ("json", "csv", "text") if name in parameter["enum"])
 
 
 def body_of(house: House, route: str) -> Any:

@@ -123,6 +123,7 @@ def plain_row(lane: Lane, seller_id: int, reference: str = "", **changes: Any) -
         "accepted_at": NOW,
         "phone": None,
         "email": None,
+        "waits_for": None,
         **changes,
     }
 
