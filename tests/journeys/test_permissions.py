@@ -307,6 +307,8 @@ def test_a_key_of_the_other_environment_finds_none_of_its_ids(house: House, rout
 def test_a_key_of_the_other_environment_reads_nothing_of_this_one(house: House, route: str) -> None:
     method, path = filled(house, route)
     of_company = {"company", "pin", "name", "invitation", "member"}  # people belong to no environment
+    if path.endswith("/items/"):
+        of_company |= {"item code", "row"}  # going live, which the staff may have tried before, copies the catalogue
     hidden = {name: value for name, value in hidden_by(house, route).items() if name not in of_company}
     assert seen_in(house.ask("production", method, path), hidden) == []
 
