@@ -22,7 +22,8 @@ ZERO = Decimal("0.00")
 HUNDRED = Decimal(100)
 _ONE = Decimal(1)
 MOST_CENTS = 500  # of a rounding line; rates of whole percents come round after at most 200 cents
-MOST_ROUNDINGS = 5  # rounding lines of one part; more than one only after credit notes were refused or withdrawn
+MOST_OF_TWO = 60  # of each of two
+MOST_ROUNDINGS = 6  # rounding lines of one part; more than one only after credit notes were refused or withdrawn
 _canonical = msgspec.json.Encoder(order="sorted")
 _EXACT = Context(prec=48, rounding=ROUND_HALF_UP)
 
@@ -188,10 +189,11 @@ class Balance:
         quantity = goods or min(_sent(Decimal(row["quantity"]), step), max(_ONE, _up(charged / price, _ONE)))
         if goods is None and quantity == _ONE:
             price = charged
-        supply = _cents(_EXACT.multiply(quantity, price))
+        product = _EXACT.multiply(quantity, price)
+        supply = _cents(product)
         # A net price that was rounded is up to half a cent off per unit: that is no discount, and no higher price
         slack = quantity * CENT / 2 + CENT if is_exclusive and not Decimal(row["discount"]) else ZERO
-        if abs(supply - charged) <= slack:
+        if abs(product - charged) <= slack:
             supply = charged
         elif supply < charged:
             price = _up(_EXACT.divide(charged, quantity), CENT)
@@ -274,21 +276,29 @@ def _split(left: Left, total: Decimal, tax_of: TaxOf, line: int) -> tuple[Decima
 def _parts(total: Decimal, tax: Decimal, tax_of: TaxOf) -> list[Decimal] | None:
     """Totals that make up this total and whose taxes make up this tax, a large one and then small ones; None: none."""
     rest, small = total, list[Decimal]()
-    missing = tax - tax_of(rest)
-    while missing:
-        wanted = CENT.copy_sign(missing)
-        for cents in range(1, MOST_CENTS):
-            part = cents * CENT
-            if part >= rest or len(small) == MOST_ROUNDINGS:
-                return None
-            if tax_of(rest - part) + tax_of(part) - tax_of(rest) == wanted:
-                break
-        else:
+    while missing := tax - sum((tax_of(part) for part in (rest, *small)), ZERO):
+        found = _a_cent_further(rest, CENT.copy_sign(missing), tax_of)
+        if found is None or len(small) + len(found) > MOST_ROUNDINGS:
             return None
-        small.append(part)
-        rest -= part
-        missing -= wanted
+        small += found
+        rest -= sum(found, ZERO)
     return [rest, *small]
+
+
+def _a_cent_further(total: Decimal, wanted: Decimal, tax_of: TaxOf) -> list[Decimal] | None:
+    """One small part, or two, that take the tax of a total a cent up or down when they are taken out of it."""
+    whole = tax_of(total)
+    most = min(MOST_CENTS, int(total / CENT))
+    single = [cents * CENT for cents in range(1, most)]
+    for part in single:
+        if tax_of(total - part) + tax_of(part) - whole == wanted:
+            return [part]
+    for one in single[:MOST_OF_TWO]:  # a tax that is rounded up already is rounded up further by two only
+        for other in single[:MOST_OF_TWO]:
+            rest = total - one - other
+            if rest > 0 and tax_of(rest) + tax_of(one) + tax_of(other) - whole == wanted:
+                return [one, other]
+    return None
 
 
 def stored_amounts(row: Mapping[str, Any]) -> LineFigures:
