@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from gateway.audit.services import record
 from gateway.lanes import local
-from gateway.lanes.models import Lane
+from gateway.lanes.models import Job, Lane
+from gateway.lanes.queries import is_alive
 
 REASON_WIDTH = 250
 HELD_BY_OPERATOR = "Held by the operator: "
@@ -31,6 +32,15 @@ class NotPossible(Exception):
 def lock_lane(lane_id: int) -> Lane:
     """The lane, locked against the engine and everybody else until the transaction ends. Raises Lane.DoesNotExist."""
     return Lane.objects.select_for_update(no_key=True).get(pk=lane_id)
+
+
+def job_in_doubt(lane: Lane, kind: str) -> Job | None:
+    """The job of this kind that a held lane stands on, if any. Raises NotPossible with what to do instead."""
+    if is_alive(lane.owner):
+        raise NotPossible(f"A running process is at work on the lane {lane} at this moment. Try again when it is done.")
+    if not lane.hold_reason:
+        raise NotPossible(f"The lane {lane} is not held: it goes on by itself.")
+    return lane.jobs.filter(kind=kind, state=Job.State.STARTED).first()
 
 
 @transaction.atomic

@@ -14,9 +14,8 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from gateway.lanes import local
-from gateway.lanes.actions import GONE_ON, NotPossible, facts, lock_lane, note
+from gateway.lanes.actions import GONE_ON, NotPossible, facts, job_in_doubt, lock_lane, note
 from gateway.lanes.models import Job, Lane
-from gateway.lanes.queries import is_alive
 from gateway.purchases import statements
 from gateway.purchases.models import Decided, SupplierInvoice
 from gateway.purchases.services import PURCHASE_JOB
@@ -36,11 +35,7 @@ class PurchaseDoubt:
 
 def find_purchase_doubt(lane: Lane) -> PurchaseDoubt:
     """The purchase in doubt that a held lane stands on. Raises NotPossible with what to do instead."""
-    if is_alive(lane.owner):
-        raise NotPossible(f"A running process is at work on the lane {lane} at this moment. Try again when it is done.")
-    if not lane.hold_reason:
-        raise NotPossible(f"The lane {lane} is not held: it goes on by itself.")
-    job = lane.jobs.filter(kind=PURCHASE_JOB, state=Job.State.STARTED).first()
+    job = job_in_doubt(lane, PURCHASE_JOB)
     purchase = job and SupplierInvoice.objects.filter(pk=job.document_id, status=Decided.Status.UNKNOWN).first()
     if job is None or not purchase or job.number is None:
         raise NotPossible(

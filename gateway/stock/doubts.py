@@ -19,9 +19,8 @@ from gateway.devices.models import Device
 from gateway.devices.queries import profile_for
 from gateway.kra.codes import StockReason
 from gateway.lanes import local
-from gateway.lanes.actions import GONE_ON, NotPossible, facts, lock_lane, note
+from gateway.lanes.actions import GONE_ON, NotPossible, facts, job_in_doubt, lock_lane, note
 from gateway.lanes.models import Job, Lane
-from gateway.lanes.queries import is_alive
 from gateway.stock import statements
 from gateway.stock.booking import JOB_KIND, run
 from gateway.stock.fields import thousandths
@@ -39,11 +38,7 @@ class StockDoubt:
 
 def find_stock_doubt(lane: Lane) -> StockDoubt:
     """The movement in doubt that a held lane stands on. Raises NotPossible with what to do instead."""
-    if is_alive(lane.owner):
-        raise NotPossible(f"A running process is at work on the lane {lane} at this moment. Try again when it is done.")
-    if not lane.hold_reason:
-        raise NotPossible(f"The lane {lane} is not held: it goes on by itself.")
-    job = lane.jobs.filter(kind=JOB_KIND, state=Job.State.STARTED).first()
+    job = job_in_doubt(lane, JOB_KIND)
     movement = job and Movement.objects.filter(pk=job.document_id, status=Movement.Status.UNKNOWN).first()
     if job is None or not movement or job.number is None:
         raise NotPossible(
