@@ -16,7 +16,7 @@ from gateway.kra.branch_documents import BranchCustomer, BranchUser, Insurance
 from gateway.kra.calls import branches
 from gateway.kra.client import Client
 from gateway.kra.documents import Credentials, Exchange
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
+from gateway.tenants.pages import newest_first, page
 
 Send = Callable[[Client, Credentials, str, Mapping[str, Any]], Awaitable[Exchange]]
 
@@ -82,13 +82,7 @@ def list_records(
 ) -> tuple[list[KraRecord], str | None]:
     """A page of what was registered, newest first, and the cursor of the next page. Raises BadCursor."""
     rows = KraRecord.objects.filter(company_id=company_id, environment=environment, kind=kind)
-    if cursor is not None:
-        before = rows.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        rows = rows.filter(pk__lt=before)
-    found = list(rows.order_by("-pk")[: limit + 1])
-    return found[:limit], write_cursor(found[limit - 1].public_id) if len(found) > limit else None
+    return page(newest_first(rows, cursor), limit)
 
 
 def find_record(company_id: int, environment: str, kind: str, public_id: uuid.UUID) -> KraRecord | None:

@@ -18,8 +18,8 @@ from gateway.catalog.services import ItemInFlight, Outcome, SyncedItem, keep_ite
 from gateway.catalog.sheets import MOST_FILE_BYTES, BadFile, Kind, kind_of, read_rows
 from gateway.lanes.chores import Beat, queue_chore
 from gateway.lib.clock import utc_now
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.tenants.models import Company
+from gateway.tenants.pages import newest_first, page
 
 CHORE = "upload"
 BATCH = 200
@@ -217,13 +217,7 @@ def list_uploads(
 ) -> tuple[list[Upload], str | None]:
     """A page of a company's uploads, newest first, and the cursor of the next page. Raises BadCursor."""
     uploads = Upload.objects.filter(company_id=company_id, environment=environment).defer("content")
-    if cursor is not None:
-        before = uploads.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        uploads = uploads.filter(pk__lt=before)
-    rows = list(uploads.order_by("-pk")[: limit + 1])
-    return rows[:limit], write_cursor(rows[limit - 1].public_id) if len(rows) > limit else None
+    return page(newest_first(uploads, cursor), limit)
 
 
 def find_upload(company_id: int, environment: str, public_id: uuid.UUID) -> Upload | None:

@@ -17,8 +17,8 @@ from gateway.kra.fence import is_inside
 from gateway.kra.options import without_gateway
 from gateway.kra.profiles import Flavour, Profile, allowed, host_of, profile, reaches, simulator
 from gateway.lanes.models import Attempt
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.tenants.models import Company, Environment
+from gateway.tenants.pages import oldest_first, page
 from gateway.tenants.vault import device_key_aad, open_for
 
 SIMULATOR_PROFILES = {"simulator": Flavour.OSCU_DIRECT, **{f"simulator_{flavour}": flavour for flavour in Flavour}}
@@ -82,15 +82,10 @@ def list_devices(
     devices: QuerySet[Device], *, status: str | None, limit: int, cursor: str | None
 ) -> tuple[list[Device], str | None]:
     """A page of these devices in the order of their making, and the cursor of the next. Raises BadCursor."""
-    if cursor is not None:
-        after = devices.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if after is None:
-            raise BadCursor(cursor)
-        devices = devices.filter(pk__gt=after)
+    devices = oldest_first(devices, cursor)
     if status is not None:
         devices = devices.filter(status=status)
-    rows = list(devices.select_related("company", "branch", "lane", "replaces").order_by("pk")[: limit + 1])
-    return rows[:limit], write_cursor(rows[limit - 1].public_id) if len(rows) > limit else None
+    return page(devices.select_related("company", "branch", "lane", "replaces"), limit)
 
 
 def profile_name_for(environment: str, kind: str) -> str:

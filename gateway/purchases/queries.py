@@ -4,8 +4,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.purchases.models import Bill, ImportedItem, SupplierInvoice
+from gateway.tenants.pages import newest_first, page
 
 T = TypeVar("T", bound=Model)
 
@@ -55,11 +55,5 @@ def list_imports(
 
 
 def _page(rows: QuerySet[T], wanted: dict[str, Any], limit: int, cursor: str | None) -> Page:
-    if cursor is not None:
-        before = rows.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        rows = rows.filter(pk__lt=before)
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
-    found: list[Any] = list(rows.order_by("-pk")[: limit + 1])
-    return Page(found[:limit], write_cursor(found[limit - 1].public_id) if len(found) > limit else None)
+    rows = newest_first(rows, cursor).filter(**{name: value for name, value in wanted.items() if value is not None})
+    return Page(*page(rows, limit))

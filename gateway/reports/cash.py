@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from gateway.audit.services import record
 from gateway.lanes.models import Lane
 from gateway.lib.clock import utc_now
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.reports.models import CashMovement
+from gateway.tenants.pages import newest_first, page
 
 
 class CashReferenceReused(Exception):
@@ -72,12 +72,7 @@ def list_cash_movements(
     """A page of a company's movements of cash, newest first, and the cursor of the next. Raises BadCursor."""
     movements = CashMovement.objects.select_related("lane", "z_report")
     movements = movements.filter(company_id=company_id, environment=environment)
-    if cursor is not None:
-        before = movements.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        movements = movements.filter(pk__lt=before)
+    movements = newest_first(movements, cursor)
     if branch is not None:
         movements = movements.filter(lane__branch=branch)
-    rows = list(movements.order_by("-pk")[: limit + 1])
-    return rows[:limit], write_cursor(rows[limit - 1].public_id) if len(rows) > limit else None
+    return page(movements, limit)

@@ -26,7 +26,6 @@ from gateway.catalog.models import ItemClass
 from gateway.devices.models import Device
 from gateway.lanes.models import Job, Lane
 from gateway.lib.clock import NAIROBI, utc_now
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.lib.killpoint import reached
 from gateway.lib.money import ZERO
 from gateway.lib.software import NAME, VERSION
@@ -36,6 +35,7 @@ from gateway.sales.actions import ON_ITS_WAY
 from gateway.sales.models import Found, Invoice, Period, PrintedDocument
 from gateway.sales.receipts.labels import COPIES, Label
 from gateway.tenants.models import Branch
+from gateway.tenants.pages import newest_first, page
 
 COUNTED = {
     "copies": COPIES,
@@ -223,15 +223,10 @@ def list_z_reports(
 ) -> tuple[list[ZReport], str | None]:
     """A page of a company's Z reports, newest first, and the cursor of the next. Raises BadCursor."""
     reports = ZReport.objects.select_related("lane").filter(company_id=company_id, environment=environment)
-    if cursor is not None:
-        before = reports.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        reports = reports.filter(pk__lt=before)
+    reports = newest_first(reports, cursor)
     wanted = {"lane__branch": branch, "day__gte": since, "day__lte": until}
     reports = reports.filter(**{name: value for name, value in wanted.items() if value is not None})
-    rows = list(reports.order_by("-pk")[: limit + 1])
-    return rows[:limit], write_cursor(rows[limit - 1].public_id) if len(rows) > limit else None
+    return page(reports, limit)
 
 
 def documents_of(report: ZReport) -> QuerySet[Invoice]:

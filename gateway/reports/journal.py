@@ -22,13 +22,13 @@ from gateway.audit.services import record
 from gateway.lanes.chores import Beat, queue_chore
 from gateway.lanes.models import Lane
 from gateway.lib.clock import NAIROBI, utc_now
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.reports.closing import end_of
 from gateway.reports.intervals import check_interval
 from gateway.reports.models import JournalExport, JournalPart
 from gateway.sales.models import Invoice, PrintedDocument
 from gateway.tenants.isolation import only
 from gateway.tenants.models import Company
+from gateway.tenants.pages import newest_first, page
 
 CHORE = "journal"
 BATCH = 500  # documents of a part
@@ -73,14 +73,8 @@ def list_printed(
 ) -> tuple[list[PrintedDocument], str | None]:
     """A page of the journal, newest first, and the cursor of the next. Raises BadCursor."""
     rows = _rows(company_id, environment, wanted)
-    if cursor is not None:
-        own = PrintedDocument.objects.filter(company_id=company_id, environment=environment)
-        before = own.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        rows = rows.filter(pk__lt=before)
-    page = list(rows.defer("text").order_by("-pk")[: limit + 1])
-    return page[:limit], write_cursor(page[limit - 1].public_id) if len(page) > limit else None
+    own = PrintedDocument.objects.filter(company_id=company_id, environment=environment)
+    return page(newest_first(rows, cursor, own=own).defer("text"), limit)
 
 
 def find_printed(company_id: int, environment: str, public_id: uuid.UUID) -> PrintedDocument | None:
@@ -205,13 +199,7 @@ def list_exports(
 ) -> tuple[list[JournalExport], str | None]:
     """A page of a company's exports, newest first, and the cursor of the next. Raises BadCursor."""
     exports = JournalExport.objects.filter(company_id=company_id, environment=environment)
-    if cursor is not None:
-        before = exports.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        exports = exports.filter(pk__lt=before)
-    rows = list(exports.order_by("-pk")[: limit + 1])
-    return rows[:limit], write_cursor(rows[limit - 1].public_id) if len(rows) > limit else None
+    return page(newest_first(exports, cursor), limit)
 
 
 def forget_journal_exports(*, now: datetime | None = None) -> int:

@@ -11,9 +11,10 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
 from gateway.lanes.models import Job, Lane
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
+from gateway.lib.cursor import write_cursor
 from gateway.sales.crediting import FREED, balance_of
 from gateway.sales.models import Invoice
+from gateway.tenants.pages import newest_first
 
 _JOB_KIND = "invoice"
 _WAITING = {Invoice.Status.QUEUED, Invoice.Status.SENDING, Invoice.Status.UNKNOWN}
@@ -73,15 +74,9 @@ def list_invoices(company_id: int, environment: str, wanted: Filter, *, limit: i
     Raises BadCursor for a cursor that another company's list, or nobody, has given.
     """
     invoices = Invoice.objects.filter(company_id=company_id, environment=environment)
-    if cursor is not None:
-        before = invoices.filter(public_id=read_cursor(cursor)).values_list("id", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        invoices = invoices.filter(id__lt=before)
+    invoices = newest_first(invoices, cursor)
     rows: list[dict[str, Any]] = list(
-        _filtered(invoices, wanted)
-        .order_by("-id")
-        .values(*_COLUMNS, device_public_id=F("device__public_id"), **_ORIGINAL)[: limit + 1]
+        _filtered(invoices, wanted).values(*_COLUMNS, device_public_id=F("device__public_id"), **_ORIGINAL)[: limit + 1]
     )
     following = write_cursor(rows[limit - 1]["public_id"]) if len(rows) > limit else None
     return Page(_with_credit_notes(_with_positions(rows[:limit])), following)

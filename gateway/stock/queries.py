@@ -10,8 +10,9 @@ from django.db.models import QuerySet
 
 from gateway.kra.codes import StockReason
 from gateway.lanes.models import Lane
-from gateway.lib.cursor import BadCursor, read_cursor, read_place, write_cursor, write_place
+from gateway.lib.cursor import read_place, write_place
 from gateway.stock.models import Balance, Movement
+from gateway.tenants.pages import newest_first, page
 
 ZERO = Decimal(0)
 ON_ITS_WAY = (Movement.Status.QUEUED, Movement.Status.SENDING, Movement.Status.UNKNOWN)
@@ -73,17 +74,12 @@ def list_movements(
 ) -> MovementPage:
     """A company's movements, newest first. Pages neither repeat nor skip one. Raises BadCursor."""
     movements = Movement.objects.select_related("lane").filter(company_id=company_id, environment=environment)
-    if cursor is not None:
-        before = movements.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if before is None:
-            raise BadCursor(cursor)
-        movements = movements.filter(pk__lt=before)
+    movements = newest_first(movements, cursor)
     wanted = {"lane__branch": branch, "status": status, "reason": reason}
     movements = movements.filter(**{name: value for name, value in wanted.items() if value is not None})
     if item is not None:
         movements = movements.filter(entries__balance__item__code=item).distinct()
-    rows = list(movements.order_by("-pk")[: limit + 1])
-    return MovementPage(rows[:limit], write_cursor(rows[limit - 1].public_id) if len(rows) > limit else None)
+    return MovementPage(*page(movements, limit))
 
 
 def drifts(company_id: int, environment: str, *, branch: str | None = None, item: str | None = None) -> list[Drift]:

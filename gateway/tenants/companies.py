@@ -10,10 +10,10 @@ from typing import NamedTuple
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.tenants.isolation import everything
 from gateway.tenants.keys import Journal
 from gateway.tenants.models import Branch, Company
+from gateway.tenants.pages import newest_first, page
 
 _EVENTS = {
     Company.Status.ACTIVE: "company.reactivated",
@@ -63,12 +63,6 @@ def list_companies(seen: QuerySet[Company], wanted: Filter, *, limit: int, curso
 
     Raises BadCursor for a cursor that this list has not given, also to somebody who sees other companies.
     """
-    rows = seen
-    if cursor is not None:
-        after = seen.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if after is None:
-            raise BadCursor(cursor)
-        rows = rows.filter(pk__lt=after)
     conditions = {
         "status": wanted.status,
         "plan": wanted.plan,
@@ -77,8 +71,7 @@ def list_companies(seen: QuerySet[Company], wanted: Filter, *, limit: int, curso
         "devices__environment": wanted.environment,
     }
     chosen = {name: value for name, value in conditions.items() if value is not None}
-    page = list(rows.filter(**chosen).order_by("-pk").distinct()[: limit + 1])
-    return Page(page[:limit], write_cursor(page[limit - 1].public_id) if len(page) > limit else None)
+    return Page(*page(newest_first(seen, cursor).filter(**chosen).distinct(), limit))
 
 
 @transaction.atomic

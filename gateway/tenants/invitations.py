@@ -21,9 +21,9 @@ from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 from gateway.tenants.keys import Journal
 from gateway.tenants.models import Company, Invitation, Member, Role, User
+from gateway.tenants.pages import newest_first, page
 from gateway.tenants.people import Actor, actor_of, check_access_end, current_members, must_give
 
 ACCEPT_PATH = "/account/invitation/"
@@ -139,14 +139,7 @@ class Page(NamedTuple):
 
 def list_invitations(company: Company, *, limit: int, cursor: str | None = None) -> Page:
     """A page of all invitations of a company. Raises lib.cursor.BadCursor for a cursor that this list has not given."""
-    rows = Invitation.objects.filter(company=company)
-    if cursor is not None:
-        after = rows.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
-        if after is None:
-            raise BadCursor(cursor)
-        rows = rows.filter(pk__lt=after)
-    page = list(rows.order_by("-pk")[: limit + 1])
-    return Page(page[:limit], write_cursor(page[limit - 1].public_id) if len(page) > limit else None)
+    return Page(*page(newest_first(Invitation.objects.filter(company=company), cursor), limit))
 
 
 def status_of(invitation: Invitation, *, now: datetime) -> Literal["open", "too_old", "accepted", "revoked"]:
