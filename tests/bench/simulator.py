@@ -28,11 +28,11 @@ from urllib.parse import urlsplit
 import uvloop
 
 from tests import servers
+from tests.bench.plant import cpu_seconds
 from tests.simulator.till import Kra, Till, example
 
 NUMBER_WIDTH = 9  # blanks before the number keep every body as long as the first
 PATIENCE_SECONDS = 30  # for the last answers
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,6 @@ def call(url: str, branches: list[Branch], span: tuple[float, float], answers: A
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         answers.put(runner.run(run()))
-
-
-def cpu_seconds(process: int) -> float:
-    """User and system time of a process so far."""
-    parts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(parts[11]) + int(parts[12])) / TICKS
 
 
 def listener(url: str) -> int:
