@@ -29,3 +29,11 @@ def test_the_newest_version_of_the_changelog_is_that_of_the_product() -> None:
     versions = re.findall(r"^## \[([^\]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
     numbered = [version for version in versions if version != "Unreleased"]
     assert numbered[0] == tomllib.loads(read("pyproject.toml"))["project"]["version"]
+
+
+def test_no_two_pages_sell_under_one_reference() -> None:
+    sold: dict[str, set[str]] = {}
+    for page in DOCS.rglob("*.md"):
+        for reference in re.findall(r'"reference": "(TILL-\d-\d+)"', page.read_text(encoding="utf-8")):
+            sold.setdefault(reference, set()).add(str(page.relative_to(DOCS)))
+    assert {reference: pages for reference, pages in sold.items() if len(pages) > 1} == {}
