@@ -4,6 +4,9 @@ PYTHON ?= python3
 PY := .venv/bin/python
 PYTEST := .venv/bin/pytest -n 2 --dist loadgroup
 
+# The tests start hundreds of Pythons: without bytecode on the disk each compiles anew all that it imports
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fix chaos bench openapi requirements product tools
 
