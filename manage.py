@@ -12,7 +12,7 @@ from django.core.management import execute_from_command_line
 # These seal and sign nothing of ours, so they also work on a fresh clone that has no secrets yet
 NEED_NO_SECRETS = {"demo", "help", "openapi", "sell"}
 # As whom a command connects to PostgreSQL (settings.DATABASE_ROLES); all others are chores
-ROLES = {"migrate": "owner", "secure_database": "owner", "flush": "owner"}
+ROLES = {"migrate": "owner", "secure_database": "owner", "flush": "owner", "partitions": "owner"}
 ROLES |= dict.fromkeys(("serve", "run_engine", "check", "runserver"), "web")
 
 

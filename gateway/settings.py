@@ -273,12 +273,18 @@ DATABASES = {"default": DATABASE_ROLES[DATABASE_ROLE]}
 # Whether `serve` runs the periodic work in a thread: the one process of SQLite does, on PostgreSQL Celery's beat does
 RUN_SCHEDULER = env.bool("RUN_SCHEDULER", default=_database["ENGINE"] == "django.db.backends.sqlite3")
 
-# How long what is not fiscal is kept (days); invoices, receipts and events are never cleaned up
+# How long what is not fiscal is kept (days); invoices and receipts are never cleaned up
 RETENTION_ATTEMPT_DAYS = env.int("RETENTION_ATTEMPT_DAYS", default=400)  # messages to KRA: a year and a month to argue
 RETENTION_KEY_DAYS = env.int("RETENTION_KEY_DAYS", default=90)  # expired keys stay to explain why they stopped
 RETENTION_CALL_DAYS = env.int("RETENTION_CALL_DAYS", default=90)  # calls to the API: a quarter to ask who did it
 if min(RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS, RETENTION_CALL_DAYS) < 1:
     raise ImproperlyConfigured("RETENTION_ATTEMPT_DAYS, RETENTION_KEY_DAYS and RETENTION_CALL_DAYS must be 1 or more.")
+
+# How many years events stay in the database before `partitions --archive-to` may write them to a file. Tax Procedures
+# Act s. 23: five years from the end of the period concerned
+RETENTION_EVENT_YEARS = env.int("RETENTION_EVENT_YEARS", default=7)
+if RETENTION_EVENT_YEARS < 5:
+    raise ImproperlyConfigured("RETENTION_EVENT_YEARS must be 5 or more: Tax Procedures Act s. 23.")
 
 # How long a sale can be credited: warned after so many days, refused after so many months unless the staff allows it.
 # VAT Act practice is six months from the invoice

@@ -24,6 +24,7 @@ from gateway.devices.rotation import Wrapped
 from gateway.lanes import chores, local
 from gateway.lanes.chores import resume_chores
 from gateway.lanes.engine import Engine, Handler, Turn
+from gateway.lanes.months import make_months
 from gateway.lanes.postgres import PostgresStore
 from gateway.lanes.sqlite import SqliteStore
 from gateway.lanes.store import Read, Settlement, Store
@@ -100,6 +101,7 @@ SCHEDULE: list[tuple[When, Work]] = [
     (every(minutes=15), take_due_z_reports),
     (daily(at="00:05"), anchor_journal),
     (every(minutes=30), fetch_purchases_and_imports),
+    (daily(at="00:10"), make_months),
     (daily(at="00:30"), refresh_reference_data),
     (daily(at="01:00"), generate_daily_report),
     (daily(at="01:30"), generate_compliance_reports),

@@ -122,8 +122,14 @@ def tables_may_be_wiped() -> None:
         statements = wipe(style, tables, **options)
         if not statements:
             return statements
-        guarded = [table for table in ("audit_event", "audit_anchor", "devices_escrow") if table in tables]
+        journal = ("audit_event", "audit_anchor", "audit_archive", "devices_escrow")
+        guarded = [table for table in journal if table in tables]
         if connections["default"].vendor == "postgresql":
+            with connections["default"].cursor() as cursor:
+                cursor.execute(
+                    "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass('audit_event')"
+                )
+                guarded += [month for (month,) in cursor.fetchall()]
             off, on = (
                 [f"ALTER TABLE {table} {how} TRIGGER USER" for table in guarded] for how in ("DISABLE", "ENABLE")
             )

@@ -6,9 +6,11 @@ out. A position is given once, under the lock of the one `ChainHead` row. The he
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
 
+from gateway.audit.archived import BadArchive, Run, runs_by_start
 from gateway.audit.models import Anchor, ChainHead, Event
 from gateway.lib.clock import NAIROBI, utc_now
 from gateway.lib.crypto import is_signed
@@ -29,14 +32,18 @@ CONTENT = (
 _encoder = msgspec.json.Encoder(order="sorted")
 SEAL_POSTGRES = """
 UPDATE audit_event e SET position = r.position, seal = r.seal
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, position bigint, seal text) WHERE e.id = r.id
-"""
+FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, position bigint, seal text)
+WHERE e.id = r.id AND e.at BETWEEN %s AND %s
+"""  # the times leave out all months but theirs
 SEAL_SQLITE = "UPDATE audit_event SET position = %s, seal = %s WHERE id = %s"
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """The first place where the journal is not as it was written. `kind`: changed, missing, inserted, head, anchor."""
+    """The first place where the journal is not as it was written.
+
+    `kind`: changed, missing, inserted, head, anchor, archive.
+    """
 
     kind: str
     position: int
@@ -51,6 +58,7 @@ class Verdict:
     unsealed: int
     flaw: Flaw | None
     unknown_keys: list[str]  # public keys of anchors that no master key at hand belongs to
+    unread: int  # of those checked: archived and known by the seal of the last one alone
 
 
 def seal_journal(*, now: datetime | None = None) -> int:
@@ -80,19 +88,27 @@ def as_text(anchor: Anchor) -> str:
     return msgspec.json.encode({name: getattr(anchor, name) for name in fields}).decode()
 
 
-def verify_journal(*, against: Iterator[str] | None = None) -> Verdict:
-    """Work every seal out anew and compare; `against` are anchors that were kept elsewhere (`as_text`, one a line)."""
+def verify_journal(*, against: Iterator[str] | None = None, archives: Path | None = None) -> Verdict:
+    """Work every seal out anew and compare; `against` are anchors that were kept elsewhere (`as_text`, one a line).
+
+    Months that were archived are read from the folder `archives`; without it the chain goes on after them with the
+    seal that was kept.
+    """
     head = ChainHead.objects.filter(pk=1).first() or ChainHead()
     copies = [msgspec.json.decode(line, type=dict[str, Any]) for line in against or () if line.strip()]
     anchors = list(Anchor.objects.order_by("date"))
     kept = [msgspec.json.decode(as_text(anchor), type=dict[str, Any]) for anchor in anchors]
-    seals = dict.fromkeys([0, *(row["position"] for row in (*kept, *copies))], "")
+    seals: dict[int, str | None] = dict.fromkeys([0, *(row["position"] for row in (*kept, *copies))], "")
     unsealed = Event.objects.filter(position=None).count()
-    checked, flaw = _walk(head.position, seals)
+    try:
+        runs = runs_by_start(archives)
+        checked, unread, flaw = _walk(head.position, seals, runs)
+    except BadArchive as error:
+        return Verdict(0, unsealed, Flaw("archive", 0, str(error)), [], 0)
     if flaw is None:
-        flaw = _look_at_head(head, checked) or _look_at_anchors([*kept, *copies], seals, checked)
+        flaw = _look_at_head(head, seals[checked] or "") or _look_at_anchors([*kept, *copies], seals, checked)
     strange = {anchor.public_key for anchor in anchors if not is_ours(anchor.public_key)}
-    return Verdict(checked, unsealed, flaw, sorted(strange))
+    return Verdict(checked, unsealed, flaw, sorted(strange), unread)
 
 
 @transaction.atomic
@@ -106,11 +122,12 @@ def _seal_batch() -> int:
     sealed = []
     for row in rows:
         position += 1
-        seal = _seal(row, position, seal)
+        seal = seal_of(row, position, seal)
         sealed.append({"id": row["id"], "position": position, "seal": seal})
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(SEAL_POSTGRES, [msgspec.json.encode(sealed).decode()])
+            times = [row["at"] for row in rows]
+            cursor.execute(SEAL_POSTGRES, [msgspec.json.encode(sealed).decode(), min(times), max(times)])
         else:
             cursor.executemany(SEAL_SQLITE, [(row["position"], row["seal"], row["id"]) for row in sealed])
     head.position, head.seal = position, seal
@@ -136,7 +153,7 @@ def _anchor(today: date) -> Anchor | None:
     )
 
 
-def _seal(row: dict[str, Any], position: int, before: str) -> str:
+def seal_of(row: Mapping[str, Any], position: int, before: str) -> str:
     """SHA-256 (hex) over position, the seal before, and the content as JSON with sorted keys and times in UTC."""
     content = {**{name: row[name] for name in CONTENT}, "at": row["at"].astimezone(UTC).isoformat()}
     return hashlib.sha256(b"%d\n%b\n" % (position, before.encode()) + _encoder.encode(content)).hexdigest()
@@ -150,60 +167,88 @@ def _anchored(day: date, position: int, seal: str) -> bytes:
     return f"anchor:{day.isoformat()}:{position}:{seal}".encode()
 
 
-def _walk(end: int, seals: dict[int, str]) -> tuple[int, Flaw | None]:
-    """How many events are sealed rightly, one after the other, and what is wrong with the next. Fills `seals`."""
-    before, expected = "", 1
+def _walk(end: int, seals: dict[int, str | None], runs: dict[int, Run]) -> tuple[int, int, Flaw | None]:
+    """How many events are sealed rightly, one after the other, how many of them went unread, and what is wrong with the
+    next. Fills `seals`, with None where an archive was not read."""
+    before, expected, unread = "", 1, 0
     columns = ("id", "position", "seal", *CONTENT)
-    sealed = Event.objects.exclude(position=None).order_by("position")
-    for row in sealed.values(*columns).iterator(chunk_size=BATCH):
+    sealed = Event.objects.exclude(position=None).order_by("position").values(*columns)
+    for row in chain(sealed.iterator(chunk_size=BATCH), [None]):
+        while row is None or row["position"] > expected:
+            if (run := runs.get(expected)) is None:
+                break
+            if run.rows is None:
+                seals |= dict.fromkeys(seals.keys() & range(run.first, run.last), None)
+                unread += run.last - run.first + 1
+            elif flaw := _read(run, before, seals):
+                return expected - 1, unread, flaw
+            before, expected = run.seal, run.last + 1
+            seals |= {run.last: before} if run.last in seals else {}
+        if row is None:
+            break
         position = row["position"]
         if position > end:
-            return expected - 1, Flaw("inserted", position, f"{_named(row)} stands behind the end of the chain")
+            return expected - 1, unread, Flaw("inserted", position, f"{_named(row)} stands behind the end of the chain")
         if position > expected:
-            return expected - 1, Flaw("missing", expected, f"the event at position {expected} is gone")
-        if _seal(row, position, before) != row["seal"]:
-            return expected - 1, _why(row, before)
+            return expected - 1, unread, _gone(expected)
+        if position < expected:
+            return expected - 1, unread, Flaw("inserted", position, f"{_named(row)} stands where another one does")
+        if seal_of(row, position, before) != row["seal"]:
+            return expected - 1, unread, _why(row, before)
         before = row["seal"]
         expected = position + 1
         if position in seals:
             seals[position] = before
     seals[expected - 1] = before
-    if expected <= end:
-        return expected - 1, Flaw("missing", expected, f"the event at position {expected} is gone")
-    return expected - 1, None
+    return expected - 1, unread, _gone(expected) if expected <= end else None
+
+
+def _read(run: Run, before: str, seals: dict[int, str | None]) -> Flaw | None:
+    """What is wrong in an archived stretch of the chain, worked out anew from its file."""
+    position = run.first - 1
+    for position, row in enumerate(run.rows or (), run.first):
+        if row["position"] != position or seal_of(row, position, before) != row["seal"]:
+            return Flaw("archive", position, f"{_named(row)} is not as it was sealed")
+        before = row["seal"]
+        if position in seals:
+            seals[position] = before
+    return None if (position, before) == (run.last, run.seal) else _gone(position + 1)
+
+
+def _gone(position: int) -> Flaw:
+    return Flaw("missing", position, f"the event at position {position} is gone")
 
 
 def _why(row: dict[str, Any], before: str) -> Flaw:
     """An event that does not fit: when the one after it fits in its place, it was put between."""
     position = row["position"]
     after = Event.objects.filter(position=position + 1).values("seal", *CONTENT).first()
-    if after is not None and _seal(after, position, before) == after["seal"]:
+    if after is not None and seal_of(after, position, before) == after["seal"]:
         return Flaw("inserted", position, f"{_named(row)} was put between two others")
     return Flaw("changed", position, f"{_named(row)} is not as it was sealed")
 
 
-def _look_at_head(head: ChainHead, checked: int) -> Flaw | None:
+def _look_at_head(head: ChainHead, seal: str) -> Flaw | None:
     if not head.position:
         return None
     end = _end(head.position, head.seal)
     is_genuine = is_signed(end, public_key=head.public_key, signature=head.signature) and is_ours(head.public_key)
-    if is_genuine and _seal_at(checked) == head.seal:
+    if is_genuine and seal == head.seal:
         return None
     return Flaw("head", head.position, "the chain's end is not one that this installation has signed")
 
 
-def _seal_at(position: int) -> str:
-    return Event.objects.filter(position=position).values_list("seal", flat=True).first() or ""
+def _look_at_anchors(anchors: list[dict[str, Any]], seals: dict[int, str | None], checked: int) -> Flaw | None:
+    """Each anchor, and each copy kept elsewhere, must be genuine and tell the seal that stands at its position.
 
-
-def _look_at_anchors(anchors: list[dict[str, Any]], seals: dict[int, str], checked: int) -> Flaw | None:
-    """Each anchor, and each copy kept elsewhere, must be genuine and tell the seal that stands at its position."""
+    Where that lies in an archive that is not at hand, its signature must do.
+    """
     for anchor in anchors:
         day, position = date.fromisoformat(anchor["date"]), anchor["position"]
         said = _anchored(day, position, anchor["seal"])
         if not is_signed(said, public_key=anchor["public_key"], signature=anchor["signature"]):
             return Flaw("anchor", position, f"the anchor of {day} is not signed by the key it names")
-        if position > checked or seals[position] != anchor["seal"]:
+        if position > checked or seals[position] not in {None, anchor["seal"]}:
             return Flaw("anchor", position, f"the journal is not the one that the anchor of {day} was made of")
     return None
 

@@ -23,6 +23,10 @@ class Event(models.Model):
 
     `name` is a noun and a past verb (`invoice.signed`); `subject` is the public id of the thing. Without a company it
     is about the installation. `position` and `seal` are filled in later, once (`audit.chain`).
+
+    On PostgreSQL the rows lie in a table for each month of `at` (lanes.months), where no key is unique without `at`.
+    That is enough: a public id is random, and a position is given under the lock of the one `ChainHead` in the commit
+    that moves it. A second event at a position was put there by hand, and `verify_journal` finds it.
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -79,6 +83,24 @@ class Anchor(models.Model):
 
     def __str__(self) -> str:
         return f"anchor of {self.date}"
+
+
+class Archive(models.Model):
+    """A month of events that was written to a file and taken out of the database (`audit.archive`); it never changes.
+
+    `runs` says where the chain goes through it: lists of first position, last position, seal of the last.
+    """
+
+    month = models.CharField(max_length=7, unique=True)  # 2026-11, in Nairobi
+    runs = models.JSONField()
+    count = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)  # of the file, hex
+    public_key = models.CharField(max_length=64)
+    signature = models.CharField(max_length=128)
+    made_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"archive of {self.month}"
 
 
 class ApiCall(models.Model):

@@ -84,7 +84,10 @@ class Job(models.Model):
 
 
 class Attempt(models.Model):
-    """One message to KRA and what came back, secrets masked."""
+    """One message to KRA and what came back, secrets masked.
+
+    On PostgreSQL the rows lie in a table for each month of `started_at` (lanes.months).
+    """
 
     company = models.ForeignKey(Company, models.PROTECT, related_name="attempts")
     environment = models.CharField(max_length=10, choices=Environment.choices)

@@ -6,12 +6,14 @@ None of them sends anything, and each may run twice, or in two processes at once
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from gateway.audit.models import ApiCall
 from gateway.lanes import local
 from gateway.lanes.models import Attempt, Job, Lane, Process
+from gateway.lanes.months import drop_old_attempts
 from gateway.lib.clock import utc_now
 from gateway.tenants.upkeep import forget_ended_keys, forget_expired_sessions
 
@@ -50,10 +52,12 @@ def retry_sales_invoice(*, now: datetime | None = None) -> int:
 def cleanup_old_logs(*, now: datetime | None = None) -> int:
     """Delete messages to KRA older than RETENTION_ATTEMPT_DAYS and calls to the API older than RETENTION_CALL_DAYS.
 
-    In batches that commit alone; how many.
+    In batches that commit alone; how many. On PostgreSQL a month of messages goes at once, when all of it is older.
     """
     now = now or utc_now()
-    deleted = _delete_older(Attempt, "started_at", before=now - timedelta(days=settings.RETENTION_ATTEMPT_DAYS))
+    before = now - timedelta(days=settings.RETENTION_ATTEMPT_DAYS)
+    parted = connection.vendor == "postgresql"
+    deleted = drop_old_attempts(before=before) if parted else _delete_older(Attempt, "started_at", before=before)
     return deleted + _delete_older(ApiCall, "at", before=now - timedelta(days=settings.RETENTION_CALL_DAYS))
 
 

@@ -168,6 +168,38 @@ class TestOnPostgres:
             ).fetchone()
             assert owned == {"n": 0}
 
+    def test_a_months_own_table_is_closed_to_every_role_but_the_owner(self, secured: Secured, street: Any) -> None:
+        with secured.speaking("owner") as owner:
+            months = [
+                row["name"]
+                for row in owner.execute(
+                    "SELECT inhrelid::regclass::text AS name FROM pg_inherits "
+                    "WHERE inhparent IN ('audit_event'::regclass, 'lanes_attempt'::regclass)"
+                ).fetchall()
+            ]
+            assert len(months) >= 10 and rows_of(owner, "audit_event_default") == 0
+        for role in ("web", "engine", "chores"):
+            with secured.speaking(role, "*") as connection:
+                for month in months:
+                    with pytest.raises(errors.InsufficientPrivilege):
+                        connection.execute(f"SELECT 1 FROM {month}")
+
+    def test_only_the_chores_make_months_and_they_are_closed_too(self, secured: Secured, street: Any) -> None:
+        make = "SELECT make_months('audit_event', '2031-01-01', '2031-01-01') AS made"
+        for role in ("web", "engine"):
+            with secured.speaking(role, "*") as connection, pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(make)
+        with secured.speaking("chores") as chores:
+            assert chores.execute(make).fetchone() == {"made": 1}
+            assert chores.execute("SELECT drop_old_attempts('2001-01-01') AS n").fetchone() == {"n": 0}
+            with pytest.raises(errors.InsufficientPrivilege):
+                chores.execute("SELECT * FROM audit_event_2031_01")
+            with pytest.raises(errors.InsufficientPrivilege):
+                chores.execute("DROP TABLE audit_event_2031_01")
+        secured.manage("partitions")
+        with secured.speaking("owner") as owner:
+            owner.execute("DROP TABLE audit_event_2031_01")
+
     def test_the_engine_cannot_read_people(self, secured: Secured, street: Any) -> None:
         with secured.speaking("engine") as connection, pytest.raises(errors.InsufficientPrivilege):
             connection.execute("SELECT * FROM tenants_user")

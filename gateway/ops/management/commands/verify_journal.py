@@ -17,9 +17,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--against", type=Path, help="a file of anchors kept elsewhere, to compare with as well")
+        parser.add_argument("--archives", type=Path, help="the folder of archived months, to be read as well")
         parser.add_argument("--export-anchors", type=Path, help="write all anchors to this file, one a line, and end")
 
-    def handle(self, *, against: Path | None, export_anchors: Path | None, **options: Any) -> None:
+    def handle(
+        self, *, against: Path | None, archives: Path | None, export_anchors: Path | None, **options: Any
+    ) -> None:
         if export_anchors is not None:
             anchors = Anchor.objects.order_by("date")
             export_anchors.write_text("".join(f"{as_text(anchor)}\n" for anchor in anchors), encoding="utf-8")
@@ -27,7 +30,7 @@ class Command(BaseCommand):
             return
         try:
             lines = against.read_text(encoding="utf-8").splitlines() if against else []
-            verdict = verify_journal(against=iter(lines))
+            verdict = verify_journal(against=iter(lines), archives=archives)
         except (OSError, ValueError, KeyError) as error:
             raise CommandError(f"{against} is no file of anchors: {error}") from error
         for key in verdict.unknown_keys:
@@ -39,3 +42,7 @@ class Command(BaseCommand):
                 returncode=FLAWED,
             )
         self.stdout.write(f"The journal is sound: {verdict.checked} events, {verdict.unsealed} not sealed yet.")
+        if verdict.unread:
+            self.stdout.write(
+                f"{verdict.unread} of them are archived and were not read; --archives names their folder."
+            )

@@ -1,0 +1,39 @@
+"""The tables that PostgreSQL keeps month by month (Nairobi's): events and messages to KRA. Migration 0005 parted them.
+
+A month that is missing loses nothing: its rows go to the `…_default` table, and to their month when that is made. The
+work is done by functions of the database, because the chores own no table.
+"""
+
+from datetime import datetime
+
+from django.db import connection
+
+from gateway.lib.clock import NAIROBI, utc_now
+
+PARTED = ("audit_event", "lanes_attempt")
+AHEAD = 3  # months
+
+
+def make_months(*, now: datetime | None = None, ahead: int = AHEAD) -> int:
+    """Make this month's tables, the next ones', and those of rows that had none; how many. A second run makes none.
+
+    Raises OperationalError when somebody reads all months for longer than 3 seconds; nothing was done then.
+    """
+    if connection.vendor != "postgresql":
+        return 0
+    first = (now or utc_now()).astimezone(NAIROBI).date().replace(day=1)
+    months = first.year * 12 + first.month - 1 + ahead
+    last = first.replace(year=months // 12, month=months % 12 + 1)
+    made = 0
+    for table in PARTED:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT make_months(%s, %s, %s)", [table, first, last])
+            made += cursor.fetchone()[0]
+    return made
+
+
+def drop_old_attempts(*, before: datetime) -> int:
+    """Drop the months of messages to KRA that ended before; how many messages. PostgreSQL only."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT drop_old_attempts(%s)", [before])
+        return int(cursor.fetchone()[0])
