@@ -1,16 +1,18 @@
 """The door that every request passes: from where it comes, how large its headers are, and how often it asks.
 
-Limits are counted per API key and per address, and for wrong keys per address. Without Redis each process counts for
-itself, with plain additions; with Redis all count together, and when it is slow or away each counts for itself again.
-A limit never refuses a key that works because somebody beside it sends wrong ones: a shop has one address for all its
-tills.
+Limits are counted per API key and per address, and for wrong keys per address. Each process counts with plain
+additions, so that no request waits for anybody. With Redis they tell each other twice a second what they counted; when
+it is slow or away, each counts for itself. A limit never refuses a key that works because somebody beside it sends
+wrong ones: a shop has one address for all its tills.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,12 +28,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_HEADER_BYTES = 32_768
-SHARED_SECONDS = 0.05  # the longest that a request waits for Redis
+SHARE_SECONDS = 0.5
+PATIENCE_SECONDS = 2.0  # for Redis
+MOST_TOLD = 1000  # counts in one message
 REST_SECONDS = 5.0  # after Redis failed, each process counts for itself so long
 GOOD_SECONDS = 30.0  # a key that worked is taken for good so long, wrong keys from its address notwithstanding
 MOST_REMEMBERED = 20_000
 UNCOUNTED = frozenset({"/health/", "/metrics"})  # probes; both are cheap and say nothing of anybody
 
+# Adds to counts that end with their window, and gives what they are then
+_ADD = """
+local counts = {}
+for i, name in ipairs(KEYS) do
+    counts[i] = redis.call('INCRBY', name, ARGV[2 * i - 1])
+    redis.call('EXPIRE', name, ARGV[2 * i])
+end
+return counts
+"""
 _WORDS = {"key": "This key", "address": "Your address", "wrong": "Your address"}
 
 
@@ -51,8 +64,10 @@ class Limits:
     address: Rate | None
     wrong: Rate | None
     redis_url: str = ""
-    patience_seconds: float = SHARED_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
     _windows: dict[str, Window] = field(default_factory=dict)
+    _untold: Counter[tuple[str, int, bytes]] = field(default_factory=Counter)  # by kind, window and id
+    _sharing: "asyncio.Task[None] | None" = None
     _redis: "Redis | None" = None
     _rests_until: float = 0.0
 
@@ -62,46 +77,68 @@ class Limits:
 
     @property
     def is_shared(self) -> bool:
-        """Whether to ask Redis now."""
+        """Whether other processes are told now."""
         return bool(self.redis_url) and time.monotonic() >= self._rests_until
 
     def count(self, asked: Iterable[tuple[str, Rate | None, bytes, int]]) -> Over | None:
-        """Count in this process; the first limit that is passed. Each is (kind, rate, id, how many more)."""
+        """Count; the first limit that is passed. Each is (kind, rate, id, how many more)."""
         now = time.time()
-        over = None
+        is_shared, over = self.is_shared, None
         for kind, rate, id, times in asked:
-            # by its hash, so that no key lies about in memory; `times` 0 only asks whether one more would pass
-            if rate is not None and self._windows[kind].add(hash(id), now=now, times=times) > rate.most - (not times):
+            if rate is None:
+                continue
+            window, digest = self._windows[kind], hashlib.sha256(id).digest()  # so that no key lies about in memory
+            # `times` 0 only asks whether one more would pass
+            if window.add(digest, now=now, times=times) > rate.most - (not times):
                 over = over or _over(kind, rate, now)
+            if is_shared:
+                self._untold[kind, window.number(now), digest] += times
+        if self._untold and (self._sharing is None or self._sharing.done()):
+            self._sharing = asyncio.create_task(self._share_soon(), name="limits, shared")
         return over
 
-    async def count_together(self, asked: list[tuple[str, Rate | None, bytes, int]]) -> Over | None:
-        """The same, counted with all other processes in one message to Redis; here alone if that fails."""
-        now = time.time()
-        wanted = [(kind, rate, id, times) for kind, rate, id, times in asked if rate is not None]
+    async def share(self) -> None:
+        """Tell Redis what was counted here since it was told last, and learn what all have counted together."""
+        told, self._untold = self._untold, Counter()
+        names = list(told)
         try:
-            client = self._client()
             async with asyncio.timeout(self.patience_seconds):
-                pipe = client.pipeline(transaction=False)
-                for kind, rate, id, times in wanted:
-                    name = f"gateway:limit:{kind}:{hashlib.sha256(id).hexdigest()[:32]}:{int(now // rate.seconds)}"
-                    pipe.incrby(name, times)
-                    pipe.expire(name, rate.seconds + 1)
-                counts = (await pipe.execute())[::2]
-        except Exception as error:  # whatever the client raises: it does not work, and a sale must not wait for it
+                for start in range(0, len(names), MOST_TOLD):
+                    await self._tell(told, names[start : start + MOST_TOLD])
+        except Exception as error:  # whatever the client raises: it does not work, and the tills go on
             log.warning("limits are counted in each process alone, Redis does not answer: %s", type(error).__name__)
             self._rests_until = time.monotonic() + REST_SECONDS
-            await self.close()
-            return self.count(asked)
-        for (kind, rate, _, times), count in zip(wanted, counts, strict=True):
-            if count > rate.most - (not times):
-                return _over(kind, rate, now)
-        return None
+            await self._hang_up()
 
     async def close(self) -> None:
+        """Tell what is untold, and hang up."""
+        if self._sharing is not None:
+            self._sharing.cancel()
+        if self._untold and self.is_shared:
+            await self.share()
+        await self._hang_up()
+
+    async def _share_soon(self) -> None:
+        while self._untold:
+            await asyncio.sleep(SHARE_SECONDS)
+            await self.share()
+
+    async def _tell(self, told: Counter[tuple[str, int, bytes]], names: list[tuple[str, int, bytes]]) -> None:
+        keys = [f"gateway:limit:{kind}:{digest.hex()[:32]}:{number}" for kind, number, digest in names]
+        values: list[int] = []
+        for name in names:
+            rate = getattr(self, name[0])
+            values += (told[name], rate.seconds + 1)
+        counts = await self._client().eval(_ADD, len(keys), *keys, *values)
+        for (kind, number, digest), count in zip(names, counts, strict=True):
+            since = self._untold.get((kind, number, digest), 0)  # counted while Redis was asked
+            self._windows[kind].learn(digest, count + since, number=number)
+
+    async def _hang_up(self) -> None:
         redis, self._redis = self._redis, None
         if redis is not None:
-            await redis.aclose()
+            with contextlib.suppress(Exception):  # a sick Redis may not even let go in time
+                await redis.aclose()
 
     def _client(self) -> "Redis":
         if self._redis is None:
@@ -154,7 +191,7 @@ class Door:
             asked.append(("key", limits.key, key, 1))
             if not is_good:
                 asked.append(("wrong", limits.wrong, address, 0))
-        over = await limits.count_together(asked) if limits.is_shared else limits.count(asked)
+        over = limits.count(asked)
         if over is not None:
             self.turned_away += 1
             await refuse(scope, send, "too_many_requests", _told(over), _headers(over))
@@ -175,8 +212,7 @@ class Door:
 
         await self._app(scope, receive, seen)
         if status == 401:
-            limits, asked = self._limits, [("wrong", self._limits.wrong, address, 1)]
-            _ = await limits.count_together(asked) if limits.is_shared else limits.count(asked)
+            self._limits.count([("wrong", self._limits.wrong, address, 1)])
         elif status < 400 and scope["path"].startswith("/api/") and scope["path"] != "/api/openapi.json":
             if len(self._good) >= MOST_REMEMBERED:
                 self._good.clear()

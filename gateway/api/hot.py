@@ -6,7 +6,6 @@ key stops that soon in every process.
 
 import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -31,6 +30,7 @@ from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.cursor import BadCursor
 from gateway.lib.origin import origin
+from gateway.lib.remembered import Remembered
 from gateway.sales.answers import answer, status_code
 from gateway.sales.credit_notes import SaleNotFound, read_credit_note, record_credit_note
 from gateway.sales.intake import NotJson, WrongSale, read_sale
@@ -55,7 +55,6 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 1_048_576
 RETRY_AFTER = 2  # seconds; said with 202
 FORGET_SECONDS = 2.0
-MOST_REMEMBERED = 20_000
 NOTE_AFTER_SECONDS = 3.0  # uses of keys are gathered for so long
 
 PRINCIPAL = Statement(
@@ -104,7 +103,7 @@ def hot_routes(till: Till) -> list[Route]:
 class Hot:
     def __init__(self, till: Till) -> None:
         self._till = till
-        self._principals: dict[str, tuple[float, Principal | None]] = {}
+        self._principals = Remembered(self._read_principal, seconds=FORGET_SECONDS)
         self._used: set[int] = set()  # keys whose use is not written down yet
         self._noting: asyncio.Task[None] | None = None
         self._secret = settings.SECRET_KEY.encode()
@@ -235,20 +234,18 @@ class Hot:
         key = key_in(request.headers.get("authorization"))
         if key is None:
             raise Problem("key_missing", "Send the header Authorization: Token <key>.", headers=_CHALLENGE)
-        digest = digest_of(key)
-        known = self._principals.get(digest)
-        if known is None or known[0] < time.monotonic():
-            rows = await self._till.engine.store.read(PRINCIPAL, {"digest": digest})
-            principal = principal_from_row(rows[0], now=utc_now()) if rows else None
-            if principal is not None and not principal.use_is_noted:
-                self._note(principal.key_id)
-            if len(self._principals) > MOST_REMEMBERED:
-                self._principals.clear()
-            known = self._principals[digest] = (time.monotonic() + FORGET_SECONDS, principal)
-        if known[1] is None:
+        principal = await self._principals.get(digest_of(key))
+        if principal is None:
             raise Problem("key_unknown", "This key is not valid.", headers=_CHALLENGE)
-        note_caller(known[1])
-        return known[1]
+        note_caller(principal)
+        return principal
+
+    async def _read_principal(self, digest: str) -> Principal | None:
+        rows = await self._till.engine.store.read(PRINCIPAL, {"digest": digest})
+        principal = principal_from_row(rows[0], now=utc_now()) if rows else None
+        if principal is not None and not principal.use_is_noted:
+            self._note(principal.key_id)
+        return principal
 
     def _note(self, key_id: int) -> None:
         """Write down soon, all gathered at once and off this loop, that a key is in use."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from gateway.catalog.queries import readable_rate
 from gateway.kra.codes import DEFAULT_RATES, TaxClass
 from gateway.lanes.store import Read, Statement
+from gateway.lib.remembered import Remembered
 
 FORGET_SECONDS = 2.0
 RATES_SECONDS = 30.0
@@ -64,7 +65,7 @@ class Shelf:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._items: dict[tuple[int, str, str], tuple[float, ShelfItem]] = {}
-        self._rates: dict[str, tuple[float, dict[TaxClass, Decimal]]] = {}
+        self._rates = Remembered(self._read_rates, seconds=RATES_SECONDS)
 
     async def items(self, company_id: int, environment: str, codes: Iterable[str]) -> dict[str, ShelfItem]:
         """The company's items among the codes; those it does not have are left out."""
@@ -90,16 +91,15 @@ class Shelf:
 
     def forget_rates(self, environment: str) -> None:
         """Read the rates again when they are asked for next."""
-        self._rates.pop(environment, None)
+        self._rates.forget(environment)
 
     async def rates(self, environment: str) -> dict[TaxClass, Decimal]:
         """The tax rates in force, percent, by letter."""
-        known = self._rates.get(environment)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
+        return await self._rates.get(environment)
+
+    async def _read_rates(self, environment: str) -> dict[TaxClass, Decimal]:
         rates = dict(DEFAULT_RATES)
         for row in await self._read(RATES, {"environment": environment}):
             if row["code"] in rates and (rate := readable_rate(row["value"])) is not None:
                 rates[TaxClass(row["code"])] = rate
-        self._rates[environment] = (time.monotonic() + RATES_SECONDS, rates)
         return rates

@@ -6,7 +6,7 @@ Rows are read through the engine's store and forgotten after two seconds, so a c
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,6 +18,7 @@ from gateway.kra.client import Client
 from gateway.kra.documents import Credentials
 from gateway.kra.profiles import Flavour, Profile
 from gateway.lanes.store import Read, Statement
+from gateway.lib.remembered import Remembered
 from gateway.tenants.vault import device_key_aad, open_wrapped
 
 FORGET_SECONDS = 2.0
@@ -78,8 +79,8 @@ class Desk:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # of VSCUs and of the rest
         self._clients: dict[Profile, Client] = {}
         self.hosts: dict[str, Host] = {}
-        self._seats: dict[int, tuple[float, Seat]] = {}
-        self._companies: dict[tuple[int, str], tuple[float, list[Seat]]] = {}
+        self._seats = Remembered(self._read_seat, seconds=FORGET_SECONDS)
+        self._companies = Remembered(self._read_company, seconds=FORGET_SECONDS)
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -90,27 +91,29 @@ class Desk:
 
         Raises LookupError when it does not exist.
         """
-        known = self._seats.get(device_id)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        rows = await self._read(BY_ID, {"device_id": device_id})
-        if not rows:
-            raise LookupError(f"no device {device_id}")
-        seat = _seat(rows[0])
-        self._seats[device_id] = (time.monotonic() + FORGET_SECONDS, seat)
-        return seat
+        return await self._seats.get(device_id)
 
     async def of_company(self, company_id: int, environment: str, *, afresh: bool = False) -> list[Seat]:
         """All devices of a company in an environment, retired ones too, in order of their making.
 
         `afresh`: read now, for who looked in vain in what is remembered.
         """
-        known = self._companies.get((company_id, environment))
-        if not afresh and known is not None and known[0] > time.monotonic():
-            return known[1]
-        rows = await self._read(OF_COMPANY, {"company_id": company_id, "environment": environment})
+        key = (company_id, environment)
+        return await (self._companies.afresh(key) if afresh else self._companies.get(key))
+
+    async def _read_seat(self, device_id: int) -> Seat:
+        rows = await self._read(BY_ID, {"device_id": device_id})
+        if not rows:
+            raise LookupError(f"no device {device_id}")
+        return _seat(rows[0])
+
+    async def _read_company(self, key: tuple[int, str]) -> list[Seat]:
+        began = time.monotonic()
+        rows = await self._read(OF_COMPANY, {"company_id": key[0], "environment": key[1]})
         seats = [_seat(row) for row in rows]
-        self._companies[company_id, environment] = (time.monotonic() + FORGET_SECONDS, seats)
+        for seat in seats:
+            if seat.row["status"] != Device.Status.RETIRED:  # whose documents another device may carry
+                self._seats.keep(seat.row["id"], seat, since=began)
         return seats
 
     def client(self, seat: Seat) -> Client:
@@ -154,12 +157,15 @@ class Desk:
         )
 
 
+class _Connection(NamedTuple):
+    """What of a device's row says how it is spoken for (`queries.Spoken`)."""
+
+    environment: str
+    kind: str
+    profile: str
+    base_url: str
+
+
 def _seat(row: dict[str, Any]) -> Seat:
-    device = Device(
-        environment=row["environment"],
-        kind=row["kind"],
-        profile=row["profile"],
-        base_url=row["base_url"],
-        serial=row["serial"],
-    )
-    return Seat(row=row, public_id=uuid.UUID(str(row["public_id"])), profile=profile_for(device))
+    connection = _Connection(row["environment"], row["kind"], row["profile"], row["base_url"])
+    return Seat(row=row, public_id=uuid.UUID(str(row["public_id"])), profile=profile_for(connection))

@@ -4,6 +4,7 @@ import contextlib
 import uuid
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,6 +21,20 @@ from gateway.lanes.models import Attempt
 from gateway.tenants.models import Company, Environment
 from gateway.tenants.pages import oldest_first, page
 from gateway.tenants.vault import device_key_aad, open_for
+
+
+class Spoken(Protocol):
+    """What says how a device is spoken for: a `Device`, or as much of its row."""
+
+    @property
+    def environment(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def base_url(self) -> str: ...
+
 
 SIMULATOR_PROFILES = {"simulator": Flavour.OSCU_DIRECT, **{f"simulator_{flavour}": flavour for flavour in Flavour}}
 
@@ -97,7 +112,7 @@ def profile_name_for(environment: str, kind: str) -> str:
     return chosen
 
 
-def profile_for(device: Device) -> Profile:
+def profile_for(device: Spoken) -> Profile:
     """How to reach KRA for this device.
 
     Raises WrongProfile when the profile is unknown or is one that documents of the device's environment must not
@@ -184,7 +199,7 @@ def last_message(device: Device) -> str:
     return attempts.order_by("-id").values_list("message", flat=True).first() or ""
 
 
-def _options_of(device: Device, chosen: str) -> tuple[tuple[str, str | int], ...]:
+def _options_of(device: Spoken, chosen: str) -> tuple[tuple[str, str | int], ...]:
     """The options of the settings, as far as they are meant for this device."""
     sandbox = device.environment == Environment.SANDBOX
     options: dict[str, str | int] = settings.KRA_SANDBOX_OPTIONS if sandbox else settings.KRA_PROD_OPTIONS

@@ -27,6 +27,8 @@ def read_rate(text: str) -> Rate | None:
 class Window:
     """Counts by id within the present window; those of the window before are forgotten all at once.
 
+    Windows are numbered from the clock's beginning, so that all who share a clock speak of the same ones.
+
     A counter for each id with an end of its own would have to be swept; this costs a look-up and an addition. Around
     the turn of a window twice the rate can pass.
     """
@@ -38,9 +40,18 @@ class Window:
 
     def add(self, id: object, *, now: float, times: int = 1) -> int:
         """Count the id `times` more at a moment (seconds of any clock); how often it was counted in this window."""
-        number = int(now // self._seconds)
+        number = self.number(now)
         if number != self._number:
             self._number = number
             self._counts = {}
         count = self._counts[id] = self._counts.get(id, 0) + times
         return count
+
+    def learn(self, id: object, count: int, *, number: int) -> None:
+        """Take over what others have counted too, if that was in the present window."""
+        if number == self._number:
+            self._counts[id] = count
+
+    def number(self, now: float) -> int:
+        """The number of the window that a moment lies in."""
+        return int(now // self._seconds)

@@ -4,8 +4,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.audit.calls import CallLog
-from gateway.audit.models import ApiCall
+from gateway.audit.calls import Call, CallLog
 from gateway.lib.clock import utc_now
 from gateway.lib.origin import origin
 
@@ -36,7 +35,7 @@ class Calls:
         finally:
             asked = origin()
             self._log.add(
-                ApiCall(
+                Call(
                     company_id=asked.company_id,
                     environment=asked.environment,
                     at=at,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -151,13 +152,41 @@ def test_only_what_our_own_proxy_wrote_is_believed(behind_proxy: bool, forwarded
 
 
 def test_processes_count_together_in_redis(redis_url: str) -> None:
-    made, other = (a_door(key=3, wrong=1, redis_url=redis_url) for _ in range(2))
+    made, other = (a_door(key=4, wrong=2, redis_url=redis_url) for _ in range(2))
     key = f"k{time.time_ns()}"
     assert statuses(made, {"key": key}, {"key": key}) == [200, 200]
+    assert statuses(other, {"key": key}) == [200]  # the next one knows of those before, for they have told each other
     assert statuses(other, {"key": key}, {"key": key}) == [200, 429]
+    assert statuses(made, {"key": key}) == [200]
+    assert statuses(made, {"key": key}) == [429]
     address = {"address": f"10.1.0.{time.time_ns()}"}
     assert statuses(made, {"key": f"wrong{key}", **address}) == [401]
+    assert statuses(other, {"key": f"wrong-too{key}", **address}) == [401]
     assert statuses(other, {"key": f"wrong-too{key}", **address}) == [429]
+
+
+def test_what_was_counted_is_told_by_itself_and_in_parts(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from redis import Redis
+
+    monkeypatch.setattr(door, "SHARE_SECONDS", 0.01)
+    monkeypatch.setattr(door, "MOST_TOLD", 3)
+    made, run = a_door(key=9, redis_url=redis_url), time.time_ns()
+
+    async def visit() -> None:
+        for number in range(10):
+            await call(made, key=f"{run}-{number}")
+        async with asyncio.timeout(30):
+            while made._limits._untold or not made._limits._sharing.done():  # type: ignore[union-attr]
+                await asyncio.sleep(0.01)
+        assert made._limits.is_shared
+        await made._limits.close()
+
+    asyncio.run(visit())
+    names = [f"Token {run}-{number}".encode() for number in range(10)]
+    window = int(time.time() // HOUR)
+    with Redis.from_url(redis_url) as redis:
+        counted = [redis.get(f"gateway:limit:key:{sha256(name).hexdigest()[:32]}:{window}") for name in names]
+    assert counted == [b"1"] * 10
 
 
 def test_no_key_is_written_to_redis(redis_url: str) -> None:
@@ -180,8 +209,9 @@ def test_a_sick_redis_refuses_nobody_and_is_asked_once_in_a_while(kind: str, mon
         listener.close()
     port = listener.getsockname()[1] if kind == "silent" else free_port()
     try:
-        made = a_door(key=3, redis_url=f"redis://127.0.0.1:{port}/0", patience=door.SHARED_SECONDS)
-        assert statuses(made, *[{"key": "k"}] * 4) == [200, 200, 200, 429]
+        made = a_door(key=3, redis_url=f"redis://127.0.0.1:{port}/0", patience=0.1)
+        assert statuses(made, *[{"key": "k"}] * 3) == [200, 200, 200]
+        assert statuses(made, {"key": "k"}) == [429]
         assert not made._limits.is_shared
         if kind == "silent":
             listener.accept()[0].close()

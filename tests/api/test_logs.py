@@ -1,11 +1,12 @@
 """What happened to a company can be seen by its own people, and by nobody else."""
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from gateway.audit.calls import CallLog
+from gateway.audit.calls import Call, CallLog
 from gateway.audit.models import ApiCall, Event
 from gateway.audit.services import record
 from gateway.lanes.models import Attempt
@@ -194,19 +195,31 @@ def test_a_cursor_that_is_not_ours_is_refused_or_leads_nowhere(owner: Caller, cu
 
 def test_the_log_of_calls_drops_what_does_not_fit_and_counts_it(amani: Any) -> None:
     log = CallLog(mask=lambda text: text.replace("secret", "***"), most=3)
+    at, subject = utc_now(), uuid.uuid4()
     for number in range(5):
         log.add(
-            ApiCall(
-                company=amani.company,
-                at=utc_now(),
+            Call(
+                company_id=amani.company.pk,
+                environment="sandbox",
+                at=at,
                 method="GET",
-                path=f"/api/secret/{number}/",
+                path=f"/api/secret/{number}/\0",
                 status=200,
+                code="",
                 duration_ms=1,
+                key_prefix="k1",
+                address="10.0.0.1",
+                request_id="r1",
+                subject=subject if number else None,
             )
         )
     assert log.write() == 3 and log.dropped == 2
-    assert list(ApiCall.objects.order_by("id").values_list("path", flat=True)) == [f"/api/***/{n}/" for n in range(3)]
+    kept = ApiCall.objects.order_by("id")
+    assert [call.path for call in kept] == [f"/api/***/{n}/\N{REPLACEMENT CHARACTER}" for n in range(3)]
+    assert {(call.company_id, call.at, call.address, call.status) for call in kept} == {
+        (amani.company.pk, at, "10.0.0.1", 200)
+    }
+    assert [call.subject for call in kept] == [None, subject, subject]
 
 
 def test_old_calls_are_cleaned_up(amani: Any, settings: Any) -> None:
