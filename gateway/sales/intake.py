@@ -502,7 +502,8 @@ def invoice_row(
     """
     device = seat.row
     customer = sale.customer or CustomerIn()
-    fingerprint = content_hash(sale)
+    content = plain_content(sale)
+    fingerprint = fingerprint_of(content)
     tag = tag_of(
         environment=device["environment"],
         pin=device["pin"],
@@ -553,7 +554,7 @@ def invoice_row(
         "kind": "sale",
         "reference": sale.reference,
         "content_hash": fingerprint,
-        "content": _content(sale),
+        "content": _without_contact(content),
         "figures": _figures(sale, result, lines, payments, rates, seat),
         "snapshot": _snapshot(sale, seat),
         "body": body.decode(),
@@ -629,13 +630,12 @@ def main_method(payments: list[dict[str, str]]) -> PaymentMethod:
     return PaymentMethod.from_word(max(payments, key=lambda payment: Decimal(payment["amount"]))["method"])
 
 
-def _content(sale: SaleIn) -> dict[str, Any]:
+def _without_contact(content: dict[str, Any]) -> dict[str, Any]:
     """What the caller sent, without the buyer's phone and e-mail: those are kept where they can be erased."""
-    content: dict[str, Any] = plain_content(sale)
     customer = content.get("customer")
-    if customer is not None:
-        content["customer"] = {name: value for name, value in customer.items() if name in {"pin", "name"}}
-    return content
+    if customer is None:
+        return content
+    return {**content, "customer": {name: value for name, value in customer.items() if name in {"pin", "name"}}}
 
 
 def _figures(
