@@ -2,6 +2,7 @@
 """Run a command of the gateway: `./manage.py help` lists them."""
 
 import base64
+import gc
 import os
 import secrets
 import sys
@@ -28,6 +29,8 @@ if __name__ == "__main__":
 
         main(sys.argv[2:])
         sys.exit()
+    if sys.argv[1:2] in (["serve"], ["run_engine"]):
+        gc.disable()  # until it has loaded, see gateway.ops.memory
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
     os.environ.setdefault("DATABASE_ROLE", ROLES.get("".join(sys.argv[1:2]), "chores"))
     if len(sys.argv) > 1 and not needs_secrets(sys.argv[1], sys.argv[2:]):

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.urls import get_resolver
 
+from gateway.ops.memory import keep_loaded
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,7 @@ class Pages:
     def _load(self) -> None:
         try:
             _ = get_resolver().url_patterns
+            keep_loaded()
         except Exception:
             log.critical("the pages cannot be loaded, so the gateway ends", exc_info=True)
             os.kill(os.getpid(), signal.SIGTERM)

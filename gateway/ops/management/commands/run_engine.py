@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from gateway.api.health import Probe, health_routes
 from gateway.ops.listening import listen
+from gateway.ops.memory import keep_loaded
 from gateway.ops.metrics import Metrics
 from gateway.sales.services import Till
 from gateway.wiring import running_till
@@ -45,6 +46,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with running_till() as till, self._window(till, host, port):
+            keep_loaded()
             self.stdout.write("engine ready")
             self.stdout.flush()
             await stop.wait()

@@ -3,6 +3,7 @@
 import fcntl
 from argparse import ArgumentParser
 from pathlib import Path
+from socket import socket
 from types import FrameType
 from typing import IO, Any
 
@@ -15,10 +16,15 @@ from gateway.lanes import local
 from gateway.lanes.engine import STOP_SECONDS
 from gateway.ops.bounded_http import BoundedHttp
 from gateway.ops.listening import listen
+from gateway.ops.memory import keep_loaded
 
 
 class Server(uvicorn.Server):
     """Tells the engine first when the process is asked to end, so that nobody waits for a receipt in vain."""
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        keep_loaded()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if (engine := local.engine()) is not None:
