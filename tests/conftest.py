@@ -16,7 +16,7 @@ import django
 import pytest
 from django.db import connections
 
-from tests import servers
+from tests import migrated, servers
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "database_url", "shared_gateway"}
 FOLDERS = ExitStack()  # the cluster and the folders of this run, taken down when it ends
@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the database before Django reads its settings; the processes of xdist inherit the choice."""
     if not hasattr(config, "workerinput"):
         os.environ["DATABASE_URL"] = choose_database(config)
+        migrated.folder()
     django.setup()
 
 
@@ -105,11 +106,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
     """One test database a worker; SQLite's is a file as in the product, not in memory, so that processes share it."""
-    database = connections.settings["default"]
-    if "sqlite" in database["ENGINE"]:
-        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    url = os.environ["DATABASE_URL"]
+    if url.startswith("sqlite"):
+        name = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+        url = f"sqlite:///{name}"
     else:
-        database["TEST"]["NAME"] = f"test_gateway_{worker_id}"
+        name = f"test_gateway_{worker_id}"
+        url = f"{url.rpartition('/')[0]}/{name}"
+    connections.settings["default"]["TEST"]["NAME"] = name
+    migrated.give_tables({**os.environ, "DATABASE_URL": url})
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """It has its tables already."""
+    return True
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,16 +1,12 @@
 """A real gateway process for tests, and a shop that sells through it over HTTP."""
 
-import atexit
 import contextlib
 import http.client
 import itertools
 import json
 import os
-import secrets
-import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
-
 from gateway.ops.children import Child, answers, free_port
 from tests import servers
+from tests.migrated import give_tables
 
 ROOT = Path(__file__).parent.parent
 SUGAR = {"code": "SUGAR", "name": "Brown sugar 1kg", "tax_type": "B", "item_class": "5016150900", "quantity_unit": "KG"}
@@ -197,69 +192,13 @@ def gateway(folder: Path, database_url: str, simulator: servers.Simulator, **set
         **settings,
     }
     log = folder / "gateway.log"
-    migrate(environment)
+    give_tables(environment)
     url = f"http://127.0.0.1:{port}"
     running = Gateway(url, database_url, log, environment, _serve(url, log, environment))
     try:
         yield running
     finally:
         running.child.stop()
-
-
-def migrate(environment: dict[str, str]) -> None:
-    """Give an empty database its tables: those of one that was migrated before, for migrating takes long seconds."""
-    url = environment["DATABASE_URL"]
-    is_sqlite = url.startswith("sqlite")
-    if _has_tables(url):
-        return
-    kind = (urlsplit(url).netloc, bool(environment.get("REDIS_URL")))  # with Redis there are the tables of beat
-    if kind not in _migrated:
-        _migrated[kind] = _sqlite_template() if is_sqlite else _postgres_template(url)
-        arguments = [sys.executable, "manage.py", "migrate", "-v0"]
-        subprocess.run(arguments, cwd=ROOT, env={**environment, "DATABASE_URL": _migrated[kind]}, check=True)
-    template = _migrated[kind]
-    if is_sqlite:
-        with (
-            contextlib.closing(sqlite3.connect(_file(template))) as source,
-            contextlib.closing(sqlite3.connect(_file(url))) as copy,
-        ):
-            source.backup(copy)
-        return
-    with psycopg.connect(urlsplit(url)._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {_name(url)}".encode())
-        connection.execute(f"CREATE DATABASE {_name(url)} TEMPLATE {_name(template)}".encode())
-
-
-_migrated: dict[tuple[str, bool], str] = {}  # by server, the URL of a database that has all tables
-_FOLDERS = contextlib.ExitStack()
-atexit.register(_FOLDERS.close)
-
-
-def _has_tables(url: str) -> bool:
-    if url.startswith("sqlite"):
-        return _file(url).exists()
-    with psycopg.connect(url) as connection:
-        return connection.execute("SELECT to_regclass('django_migrations')").fetchone() != (None,)
-
-
-def _sqlite_template() -> str:
-    folder = _FOLDERS.enter_context(tempfile.TemporaryDirectory(prefix="gateway-migrated-"))
-    return f"sqlite:///{folder}/gateway.sqlite3"
-
-
-def _postgres_template(url: str) -> str:
-    name = f"migrated_{secrets.token_hex(6)}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return urlsplit(url)._replace(path=f"/{name}").geturl()
-
-
-def _file(url: str) -> Path:
-    return Path(url.removeprefix("sqlite:///"))
-
-
-def _name(url: str) -> str:
-    return urlsplit(url).path.removeprefix("/")
 
 
 def _serve(url: str, log: Path, environment: dict[str, str]) -> Child:

@@ -18,7 +18,8 @@ import psycopg
 from gateway.ops.children import Child, answers, free_port
 from tests import servers
 from tests.bench.load import Shop
-from tests.gateway import ROOT, migrate
+from tests.gateway import ROOT
+from tests.migrated import give_tables
 from tests.simulator.till import Kra
 from tests.simulator.till import Till as KraTill
 
@@ -128,7 +129,7 @@ def gateways(
         "LIMIT_PER_ADDRESS": "1000000/second",
         **settings,
     }
-    migrate(environment)
+    give_tables(environment)
     shops = populate(environment, companies=companies, branches=branches, keys=keys or {})
     children = []
     with contextlib.ExitStack() as stack:

@@ -7,6 +7,7 @@ invoice cannot be deleted. So each test module gets a database, and each test la
 import asyncio
 import contextlib
 import itertools
+import os
 import uuid
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from django.core.management import call_command
 from django.db import connection
 
 from gateway.audit.models import Event
@@ -29,6 +29,7 @@ from gateway.sales.models import Invoice
 from gateway.tenants.models import Company
 from gateway.wiring import build_store
 from tests import servers
+from tests.migrated import give_tables
 from tests.tenants.factories import make_active, make_company
 
 T = TypeVar("T")
@@ -59,8 +60,7 @@ def fresh_database(run_url: str, folder: Path) -> Iterator[str]:
             url = f"sqlite:///{folder / 'engine.sqlite3'}"
         else:
             url = stack.enter_context(servers.postgres_database(run_url))
-        with pointed_at(url):
-            call_command("migrate", verbosity=0)
+        give_tables({**os.environ, "DATABASE_URL": url})
         yield url
 
 

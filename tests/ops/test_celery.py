@@ -15,6 +15,7 @@ from gateway.ops.children import Child
 from gateway.wiring import SCHEDULE
 from tests.gateway import ROOT, ledger_of
 from tests.gateway import gateway as running_gateway
+from tests.migrated import give_tables
 from tests.servers import Simulator
 from tests.test_servers import speak
 
@@ -67,7 +68,7 @@ class Installation:
     def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
         self.environment = {**os.environ, "DATABASE_URL": database_url, "REDIS_URL": redis_url}
         self.folder = folder
-        self.manage("migrate", "-v0")
+        give_tables(self.environment)
 
     def manage(self, *arguments: str) -> str:
         arguments = (sys.executable, "manage.py", *arguments)

@@ -14,6 +14,7 @@ from psycopg import errors
 from gateway.ops.engine_rights import engine_rights, statements
 from gateway.tenants.isolation import SHARED, SHARED_APPS, policies
 from tests.gateway import Gateway, Shop, gateway, ledger_of
+from tests.migrated import give_tables
 from tests.servers import Simulator
 from tests.tenants.secured import Secured, secured_database
 
@@ -255,7 +256,7 @@ class TestOnPostgres:
 @pytest.mark.only_on("postgres")
 def test_one_role_for_everything_is_told_of(database_url: str) -> None:
     plain = Secured(dict.fromkeys(("web", "owner", "engine", "chores"), database_url))
-    plain.manage("migrate", "-v0")
+    give_tables({**os.environ, "DATABASE_URL": database_url})
     done = plain.try_to_manage("secure_database")
     assert done.returncode == 1 and "name the same role" in done.stderr
     assert "gateway.W001" in plain.try_to_manage("check", "--deploy").stderr
