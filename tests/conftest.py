@@ -20,6 +20,7 @@ from django.db import connections
 from tests import migrated, servers
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "database_url", "shared_gateway"}
+ROOM_BYTES = 4 << 30  # a run fills about a quarter of it
 FOLDERS = ExitStack()  # the cluster and the folders of this run, taken down when it ends
 
 os.environ["SECRET_KEY"] = "only-for-tests-0123456789abcdefghijklmnopqrstuvwxyz"
@@ -35,9 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the database before Django reads its settings; the processes of xdist inherit the choice."""
     if not hasattr(config, "workerinput"):
+        put_files_in_memory()
         os.environ["DATABASE_URL"] = choose_database(config)
         migrated.folder()
     django.setup()
+
+
+def put_files_in_memory() -> None:
+    """Let this run's files lie in memory where there is room: on a disk each commit of each database waits for it."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" not in os.environ and memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
 
 
 def choose_database(config: pytest.Config) -> str:
