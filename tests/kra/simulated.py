@@ -27,6 +27,7 @@ WAYS: dict[str, tuple[Flavour, str]] = {
 }
 BUYER, BUYER_NAME = "A012345678Z", "EXAMPLE BUYER LTD"
 CLASS = "5016150900"
+JUST_NOW = datetime(2026, 11, 20, tzinfo=UTC)  # what changed since: little, and soon read
 
 T = TypeVar("T")
 _pins = itertools.count(700_000_000)
@@ -64,7 +65,7 @@ class Shop:
         await asyncio.to_thread(self.kra.approve, self.pin, self.branch, self.device, self.kind)
         raw = await self.client.initialize_device(self.pin, self.branch, self.device)
         self.key = self.client.read_activation(raw, self.client.profile.flavour).key
-        await self.client.item_classes(self.credentials)
+        await self.client.item_classes(self.credentials, JUST_NOW)
 
     async def register(self, name: str, *, service: bool = False, **changes: Any) -> Exchange:
         """Register an item under the next serial."""

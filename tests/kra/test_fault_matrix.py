@@ -8,7 +8,6 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,12 +20,11 @@ from gateway.kra.errors import DeviceTrouble, NoAnswer
 from gateway.kra.operations import operations
 from gateway.kra.stock_documents import ImportDecision, ImportedItem
 from gateway.simulator.faults import KINDS
-from tests.kra.simulated import BUYER, CLASS, WAYS, Shop, playing
+from tests.kra.simulated import BUYER, CLASS, JUST_NOW, WAYS, Shop, playing
 from tests.kra.test_against_simulator import CUSTOMER, INSURANCE, NOT_OFFERED, USER, purchase
 from tests.kra.test_against_simulator_faults import DONE, FAULTS, Ending, Row, ending
 from tests.servers import Simulator
 
-JUST_NOW = datetime(2026, 11, 20, tzinfo=UTC)  # what changed since: little, and soon read
 QUICK = {"write_seconds": 5, "lookup_seconds": 5}
 _fresh = itertools.count(810_000_000)
 
