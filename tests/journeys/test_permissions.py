@@ -317,11 +317,16 @@ def test_a_key_of_the_other_environment_reads_nothing_of_this_one(house: House, 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("GET ")])
 def test_no_filter_and_no_cursor_opens_another_companys_things(house: House, route: str) -> None:
-    """Every query parameter of every list is given what belongs to Amani Stores, by a stranger and a reseller."""
+    """Every query parameter of every list is given what belongs to Amani Stores, by a stranger and a reseller.
+
+    Where the staff has no business a reseller's key is unknown, whatever is asked: that stands above.
+    """
     method, path = filled(house, route)
     names = {one["name"] for one in ROUTES[route].get("parameters", []) if one["in"] == "query"}
     values = {*house.secrets.values(), "%", "' OR 1=1 --", "\x00", "*", house.keys["owner"]}
     for who, opens in (("stranger", "owner"), ("reseller", "admin")):
+        if who == "reseller" and ROWS[route].staff is None:
+            continue
         page = house.ask(opens, method, f"{path}{'&' if '?' in path else '?'}limit=1")
         if page.status == 200 and isinstance(page.body, dict) and page.body.get("next"):
             values.add(page.body["next"])
