@@ -84,7 +84,7 @@ class DeliveryOut(Schema):
 
     id: uuid.UUID
     channel: str
-    to: str
+    to: str | None = Field(description="Null once it was erased.")
     label: str | None = Field(description="Of the document that was attached; null while it is not drawn.")
     status: str
     problem: str | None
@@ -345,7 +345,7 @@ def _delivery(delivery: ReceiptDelivery) -> dict[str, Any]:
     return {
         "id": delivery.public_id,
         "channel": delivery.channel,
-        "to": delivery.to,
+        "to": delivery.to or None,
         "label": delivery.label or None,
         "status": delivery.status,
         "problem": delivery.problem or None,

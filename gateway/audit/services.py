@@ -20,6 +20,7 @@ SEVERITIES = {
     "data_key": Severity.NOTICE,
     "export": Severity.NOTICE,
     "officer": Severity.NOTICE,
+    "contact": Severity.NOTICE,
     "invoice.late_credit_allowed": Severity.NOTICE,
     "device.key_entered": Severity.NOTICE,
     "device.activation_failed": Severity.WARNING,

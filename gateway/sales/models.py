@@ -204,7 +204,7 @@ class ReceiptDelivery(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="deliveries")
     channel = models.CharField(max_length=4, choices=Channel.choices)
-    to = models.CharField(max_length=254)
+    to = models.CharField(max_length=254)  # empty once it was erased
     language = models.CharField(max_length=2, default="en")
     paper = models.CharField(max_length=4, default="a4")
     status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)

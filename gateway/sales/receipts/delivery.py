@@ -97,7 +97,7 @@ def carry_delivery(delivery_id: int, beat: Beat) -> None:
         _send(delivery)
     except (OSError, smtplib.SMTPException, sms.NotSetUp, sms.NotTaken) as error:
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        ReceiptDelivery.objects.filter(pk=delivery.pk).update(
+        ReceiptDelivery.objects.filter(pk=delivery.pk, to=delivery.to).update(  # not of an address that was erased now
             status=ReceiptDelivery.Status.FAILED, problem=said[:300].replace("\x00", "")
         )
         raise
@@ -110,7 +110,7 @@ def carry_delivery(delivery_id: int, beat: Beat) -> None:
 def _prepared(delivery_id: int) -> ReceiptDelivery | None:
     """The delivery with what it carries, which is drawn the first time; None when there is nothing to do."""
     found = ReceiptDelivery.objects.select_for_update(of=("self",)).select_related("invoice").filter(pk=delivery_id)
-    delivery = found.exclude(status=ReceiptDelivery.Status.SENT).first()
+    delivery = found.exclude(status=ReceiptDelivery.Status.SENT).exclude(to="").first()
     if delivery is None or delivery.channel == Channel.SMS or delivery.content is not None:
         return delivery
     wanted = form("pdf", delivery.paper, language=Language(delivery.language))
