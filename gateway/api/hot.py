@@ -19,10 +19,10 @@ from starlette.routing import Route
 
 from gateway.api import headers
 from gateway.api.auth import Principal, digest_of, key_in, note_caller, principal_from_row
-from gateway.api.officers import note_opening
 from gateway.api.pages import Page, read_page
 from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
+from gateway.audit.officers import note_opening
 from gateway.devices.queries import WrongProfile
 from gateway.lanes.engine import NotKept
 from gateway.lanes.store import Statement, StoreDown
@@ -292,7 +292,14 @@ def _note_in_thread(key_ids: set[int]) -> None:
 def _note_opening_in_thread(principal: Principal, path: str) -> None:
     try:
         with only([principal.company_id]):
-            note_opening(principal, method="GET", path=path)
+            note_opening(
+                company_id=principal.company_id,
+                role=principal.role,
+                actor=principal.actor,
+                environment=principal.environment,
+                method="GET",
+                path=path,
+            )
     finally:
         connection.close()  # the thread may never come back to it
 

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from gateway.api.auth import Operator, Principal, digest_of, find_operator, find_principal, key_in, note_caller
-from gateway.api.officers import note_opening
 from gateway.api.problems import Problem
+from gateway.audit.officers import note_opening
 from gateway.lib.origin import origin
 from gateway.tenants.companies import companies_of, company_ids_of
 from gateway.tenants.isolation import enter
@@ -52,7 +52,15 @@ def company_key(request: HttpRequest) -> Principal:
     note_caller(principal)
     if not principal.use_is_noted:
         note_uses([principal.key_id], now=now)
-    note_opening(principal, method=request.method or "", path=request.path, query=request.GET.dict())
+    note_opening(
+        company_id=principal.company_id,
+        role=principal.role,
+        actor=principal.actor,
+        environment=principal.environment,
+        method=request.method or "",
+        path=request.path,
+        query=request.GET.dict(),
+    )
     return principal
 
 

@@ -51,7 +51,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def company(request: HttpRequest, company: uuid.UUID) -> HttpResponse:
     """One company in one environment: its devices, its newest invoices, what its reader may do."""
-    place = find_place(person(request), company)
+    place = find_place(request, company)
     environment = _environment(request, place.company.pk)
     cursor = request.GET.get("after") or None
     try:

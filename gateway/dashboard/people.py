@@ -160,7 +160,7 @@ def _tell_about_mail(request: HttpRequest, invitation: Invitation) -> None:
 
 def _managed_place(request: HttpRequest, company: uuid.UUID) -> Place:
     """The signed-in person's place, when it lets them manage people. Raises Http404, PermissionDenied."""
-    place = find_place(person(request), company)
+    place = find_place(request, company)
     if not place.may_manage_people:
         raise PermissionDenied("Only an owner manages a company's people.")
     return place

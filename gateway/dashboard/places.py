@@ -7,6 +7,7 @@ from functools import cached_property
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
+from gateway.audit.officers import note_opening
 from gateway.tenants.models import Company, Member, Role, User
 from gateway.tenants.people import Actor, actor_of, current_members
 from gateway.tenants.rights import RIGHTS, Right, may
@@ -56,10 +57,22 @@ def places(user: User) -> list[Place]:
     return [Place(member) for member in found.order_by("company__name", "pk")]
 
 
-def find_place(user: User, company: uuid.UUID) -> Place:
-    """Somebody's place in a company. Raises Http404 for a company they have none in, as for one that is not there."""
-    found = current_members(now=timezone.now()).filter(user=user, company__public_id=company)
+def find_place(request: HttpRequest, company: uuid.UUID) -> Place:
+    """The place in a company of whoever is signed in; what an officer of the revenue opens is written down.
+
+    Raises Http404 for a company they have no place in, as for one that is not there.
+    """
+    found = current_members(now=timezone.now()).filter(user=person(request), company__public_id=company)
     member = found.select_related("company", "user").first()
     if member is None:
         raise Http404
-    return Place(member)
+    place = Place(member)
+    note_opening(
+        company_id=place.company.pk,
+        role=place.role,
+        actor=place.actor.name,
+        method=request.method or "",
+        path=request.path,
+        query=request.GET.dict(),
+    )
+    return place

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from gateway.audit.models import Event
 from gateway.tenants.models import Company, Member, Role, User
 from gateway.tenants.services import add_member
 from tests.api.rows import make_invoice
@@ -52,6 +53,20 @@ def test_older_invoices_stand_on_the_next_page(owner_browser: Client, amani: Any
 def test_a_made_up_cursor_leads_to_the_first_page(owner_browser: Client, amani: Any, cursor: str) -> None:
     path = f"/companies/{amani.company.public_id}/"
     assert owner_browser.get(path, {"after": cursor})["Location"] == f"{path}?environment=sandbox"
+
+
+def test_what_a_revenue_officer_opens_in_a_browser_is_in_the_journal(owner_browser: Client, amani: Any) -> None:
+    ends = timezone.now() + timedelta(days=7)
+    officer = add_member(
+        amani.company, email="officer@kra.example", name="", role=Role.REVENUE_OFFICER, password="x", expires_at=ends
+    )
+    path = f"/companies/{amani.company.public_id}/"
+    opened = Event.objects.filter(name="officer.opened")
+    assert owner_browser.get(path).status_code == 200 and not opened.exists()
+    assert signed_in(officer.user).get(path, {"environment": "sandbox"}).status_code == 200
+    (event,) = opened
+    assert (event.actor, event.company, event.severity) == ("person:officer@kra.example", amani.company, "notice")
+    assert event.data == {"method": "GET", "path": path, "query": {"environment": "sandbox"}}
 
 
 def test_a_strangers_company_is_not_there(owner_browser: Client, amani: Any, stranger: Any) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from gateway.api.auth import Principal
 from gateway.audit.services import record
 from gateway.lib.masking import masked
 from gateway.tenants.models import Company, Role
@@ -10,15 +9,24 @@ from gateway.tenants.models import Company, Role
 MOST_TEXT = 300  # characters of a path or of a filter that are kept
 
 
-def note_opening(caller: Principal, *, method: str, path: str, query: Mapping[str, str] | None = None) -> None:
+def note_opening(
+    *,
+    company_id: int,
+    role: str,
+    actor: str,
+    environment: str = "",
+    method: str,
+    path: str,
+    query: Mapping[str, str] | None = None,
+) -> None:
     """Write down what an officer asks for; of everybody else nothing."""
-    if caller.role != Role.REVENUE_OFFICER:
+    if role != Role.REVENUE_OFFICER:
         return
     record(
-        Company(pk=caller.company_id),
+        Company(pk=company_id),
         "officer.opened",
-        environment=caller.environment,
-        actor=caller.actor,
+        environment=environment,
+        actor=actor,
         method=method,
         path=masked(path[:MOST_TEXT]),
         query={name[:50]: masked(value[:MOST_TEXT].replace("\x00", "")) for name, value in (query or {}).items()},
