@@ -99,7 +99,7 @@ def invoice_row(lane: Lane, reference: str = "", **changes: Any) -> dict[str, An
 
 def plain_row(lane: Lane, seller_id: int, reference: str = "", **changes: Any) -> dict[str, Any]:
     """The same without a look at the database."""
-    reference = reference or f"POS-{next(_numbers)}"
+    reference = reference or f"POS-{next(_numbers):06d}"  # rows are kept in the order of references
     return {
         "public_id": uuid.uuid4(),
         "company_id": lane.company_id,
