@@ -12,7 +12,6 @@ A lane is leased by a heartbeat. Before its handler may send, a turn checks that
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -42,7 +41,23 @@ log = logging.getLogger(__name__)
 BATCH_LIMIT = 256
 SWEEP_SECONDS = 0.5
 SWEEP_LIMIT = 500
+CANCEL_AGAIN_SECONDS = 1.0
 STOP_SECONDS = 25.0  # for running turns; five more to write how they ended, and every lane is given back within 30
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until each has ended; raises what one of them broke off with.
+
+    Once is not enough: in Python 3.11 `asyncio.wait_for`, by which psycopg waits for a connection, loses a cancel that
+    comes in the moment in which it has what it waited for. A task that goes round for ever would never end.
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 class NotKept(Exception):
@@ -163,10 +178,7 @@ class Engine:
         self._signal.set()
         writer, *others = self._tasks
         await asyncio.wait([writer], timeout=5)  # never in the middle of a commit, if that can be helped
-        for task in [writer, *others, *self._turns.values()]:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end([writer, *others, *self._turns.values()])
         for arrival in [*self._writing, *self._arrivals]:
             if not arrival.future.done():
                 arrival.future.set_exception(NotKept("The gateway is stopping."))

@@ -6,6 +6,7 @@ stands still between calls, so what is compared does not move.
 
 import asyncio
 import contextlib
+import io
 import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from tests.tenants.factories import make_company
 
 T = TypeVar("T")
 REST_SECONDS = (0.02, 0.05, 0.1)
+KILL_SECONDS = 30.0  # a process that dies waits for nobody, but for its database to hang up
 SUGAR = ItemRow(code="SUGAR", name="Brown sugar 1kg", item_class="5016150900", tax_type="B", quantity_unit="KG")
 BREAD = ItemRow(code="BREAD", name="Bread 400g", item_class="5016150900", tax_type="A", quantity_unit="U")
 _pins = itertools.count(1)
@@ -148,8 +150,10 @@ class Street:
         self.processes.remove(process)
 
         async def die() -> None:
-            await kill(process.engine)
-            await process.desk.close()
+            dying = asyncio.ensure_future(_die(process))
+            await asyncio.wait([dying], timeout=KILL_SECONDS)
+            assert dying.done(), f"a process did not die within {KILL_SECONDS} seconds: {_standing()}"
+            dying.result()
             local.set_engine(self.processes[0].engine if self.processes else None)
 
         self.run(die())
@@ -217,6 +221,19 @@ class Street:
         for process in list(self.processes):
             self.kill(process)
         put_away_lanes()
+
+
+async def _die(process: Process) -> None:
+    await kill(process.engine)
+    await process.desk.close()
+
+
+def _standing() -> str:
+    """Where each task of the loop stands."""
+    stood = io.StringIO()
+    for task in asyncio.all_tasks():
+        task.print_stack(file=stood)
+    return stood.getvalue()
 
 
 def held(counter: Counter) -> str:

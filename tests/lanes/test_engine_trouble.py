@@ -184,6 +184,18 @@ def test_stopping_minds_no_caller_who_went_away(process: Bench, lane: Lane) -> N
     process.run(story())
 
 
+def test_stopping_ends_although_a_cancel_was_lost(process: Bench) -> None:
+    async def story() -> None:
+        store = Shaky(build_store())
+        store.loses_cancels = 2
+        engine = Engine(store, {"invoice": sign})
+        await engine.start()
+        await until(lambda: store.loses_cancels < 2)
+        await asyncio.wait_for(engine.stop(0.1), 20)
+
+    process.run(story())
+
+
 # The database goes away
 
 
