@@ -4,6 +4,7 @@ The engine changes the same rows. It locks a lane before anything of that lane, 
 holds the lane's row lock sees the lane as it is and nobody moves it meanwhile (on SQLite every transaction is alone).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
@@ -32,6 +33,24 @@ class NotPossible(Exception):
 def lock_lane(lane_id: int) -> Lane:
     """The lane, locked against the engine and everybody else until the transaction ends. Raises Lane.DoesNotExist."""
     return Lane.objects.select_for_update(no_key=True).get(pk=lane_id)
+
+
+def lock_lanes(lane_ids: Iterable[int]) -> dict[int, Lane]:
+    """Several lanes by id, locked like that, in the order in which the engine locks them."""
+    lanes = Lane.objects.select_for_update(no_key=True).filter(pk__in=set(lane_ids))
+    return {lane.pk: lane for lane in lanes.order_by("pk")}
+
+
+def lock_lane_and_stock(lane_id: int) -> Lane:
+    """A lane, locked, and the lane of stock of its branch with it: for whoever promises or books goods of the branch.
+
+    Raises Lane.DoesNotExist.
+    """
+    lane = Lane.objects.get(pk=lane_id)
+    stock = Lane.objects.filter(
+        environment=lane.environment, pin=lane.pin, branch=lane.branch, series=Lane.Series.STOCK
+    )
+    return lock_lanes([lane_id, *stock.values_list("pk", flat=True)])[lane_id]
 
 
 def job_in_doubt(lane: Lane, kind: str) -> Job | None:

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from gateway.lanes import local
-from gateway.lanes.actions import GONE_ON, NotPossible, facts, job_in_doubt, lock_lane, note
+from gateway.lanes.actions import GONE_ON, NotPossible, facts, job_in_doubt, lock_lanes, note
 from gateway.lanes.models import Job, Lane
 from gateway.purchases import statements
 from gateway.purchases.models import Decided, SupplierInvoice
@@ -68,8 +68,9 @@ def give_back(seen: PurchaseDoubt, *, actor: str) -> SupplierInvoice:
 
 
 def _lock(seen: PurchaseDoubt) -> PurchaseDoubt:
-    """The same, locked. Raises NotPossible unless all is as it was seen."""
-    now = find_purchase_doubt(lock_lane(seen.lane.pk))
+    """The same, locked, and the lane of stock into which its goods would come. Raises NotPossible unless as seen."""
+    stock = [seen.purchase.booking["beside_lane_id"]] if seen.purchase.booking else []
+    now = find_purchase_doubt(lock_lanes([seen.lane.pk, *stock])[seen.lane.pk])
     if (now.job.pk, now.job.turn, now.purchase.pk) != (seen.job.pk, seen.job.turn, seen.purchase.pk):
         raise NotPossible(f"The lane {now.lane} has moved meanwhile. Look at it again.")
     return now

@@ -15,7 +15,7 @@ from gateway.audit.services import record
 from gateway.devices.models import Device
 from gateway.devices.services import DeviceNotReady
 from gateway.lanes import local
-from gateway.lanes.actions import lock_lane
+from gateway.lanes.actions import lock_lane, lock_lane_and_stock
 from gateway.lanes.models import Job
 from gateway.lanes.services import queue_job
 from gateway.sales.crediting import fits_again
@@ -65,7 +65,7 @@ def correct_invoice(*, invoice_id: int, revision: int, row: Mapping[str, Any]) -
 
     False when it is not refused any more or was corrected by somebody else meanwhile; then nothing is written.
     """
-    invoice = _lock(Invoice.objects.values_list("lane_id", flat=True).get(pk=invoice_id), invoice_id)
+    invoice = _lock(*Invoice.objects.values_list("lane_id", "pk", "kind").get(pk=invoice_id))
     changed = Invoice.objects.filter(pk=invoice.pk, status=Invoice.Status.REFUSED, revision=revision).update(
         **{name: row[name] for name in CORRECTED},
         revision=revision + 1,
@@ -146,14 +146,15 @@ def _find(company_id: int, environment: str, public_id: uuid.UUID, device: uuid.
     invoices = Invoice.objects.filter(company_id=company_id, environment=environment, public_id=public_id)
     if device is not None:
         invoices = invoices.filter(device__public_id=device)
-    found = invoices.values_list("lane_id", "pk").first()
+    found = invoices.values_list("lane_id", "pk", "kind").first()
     if found is None:
         raise InvoiceUnknown(public_id)
     return _lock(*found)
 
 
-def _lock(lane_id: int, invoice_id: int) -> Invoice:
-    lane = lock_lane(lane_id)
+def _lock(lane_id: int, invoice_id: int, kind: str) -> Invoice:
+    """The invoice and its lane. A sale promises goods: who takes goods out of the branch sees it, or is seen by it."""
+    lane = lock_lane_and_stock(lane_id) if kind == Invoice.Kind.SALE else lock_lane(lane_id)
     invoice = Invoice.objects.select_for_update(no_key=True).get(pk=invoice_id)
     invoice.lane = lane
     return invoice

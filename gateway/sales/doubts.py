@@ -30,7 +30,7 @@ from gateway.kra.errors import KraError, plain
 from gateway.kra.operations import path_of
 from gateway.kra.profiles import Profile
 from gateway.lanes import local
-from gateway.lanes.actions import GONE_ON, NotPossible, facts, lock_lane, note
+from gateway.lanes.actions import GONE_ON, NotPossible, facts, lock_lane_and_stock, note
 from gateway.lanes.models import Attempt, Job, Lane
 from gateway.lanes.queries import is_alive
 from gateway.lib.clock import from_stamp
@@ -234,8 +234,8 @@ def give_back(doubt: Doubt, *, actor: str, late_seconds: float, now: datetime) -
 
 
 def _lock_doubt(seen: Doubt) -> tuple[Lane, Job, Invoice]:
-    """Lane, job and invoice, locked. Raises NotPossible unless all is as it was seen."""
-    lane = lock_lane(seen.lane.pk)
+    """Lane, job and invoice, locked, and the lane of stock: goods may move. Raises NotPossible unless as seen."""
+    lane = lock_lane_and_stock(seen.lane.pk)
     now = find_doubt(lane)
     invoice = Invoice.objects.select_for_update(no_key=True).get(pk=now.invoice.pk)
     as_seen = (seen.job.pk, seen.job.turn, seen.invoice.number, seen.invoice.unanswered_at, Invoice.Status.UNKNOWN)

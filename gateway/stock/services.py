@@ -5,7 +5,7 @@ Each service books in one transaction and may be repeated: the caller's referenc
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -23,6 +23,7 @@ from gateway.kra.codes import ProductType, StockReason, TaxClass
 from gateway.kra.profiles import Profile
 from gateway.kra.tax import TaxInputError
 from gateway.lanes import local
+from gateway.lanes.actions import lock_lanes
 from gateway.lanes.models import Job, Lane
 from gateway.lanes.services import lane_for, queue_job
 from gateway.stock.amounts import goods_amounts
@@ -137,10 +138,7 @@ def transfer_stock(
     fingerprint = _fingerprint(asked | {"on": occurred_on.isoformat()})
     out_cause, in_cause = f"own:{reference}", f"own:{reference}:in"
     with transaction.atomic():
-        places = {
-            code: place_of(company, environment, code, field)
-            for code, field in sorted([(from_branch, "from_branch"), (to_branch, "to_branch")])
-        }
+        places = _places_of(company, environment, {from_branch: "from_branch", to_branch: "to_branch"})
         if known := _known(company, environment, out_cause, fingerprint):
             return Booked(known, True), Booked(_movement(company, environment, in_cause), True)
         source, target = places[from_branch], places[to_branch]
@@ -272,10 +270,14 @@ def _device_in(company: Company, environment: str, branch: str, field: str) -> t
 
 def place_of(company: Company, environment: str, branch: str, field: str) -> Place:
     """A branch's stock, locked until the transaction ends. Raises StockRefused that names the field."""
-    _, profile = _device_in(company, environment, branch, field)
-    lane = lane_for(company, environment=environment, branch=branch, series=Lane.Series.STOCK)
-    lane = Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
-    return Place(company, environment, lane, profile)
+    return _places_of(company, environment, {branch: field})[branch]
+
+
+def _places_of(company: Company, environment: str, fields: Mapping[str, str]) -> dict[str, Place]:
+    """The stock of several branches, each with the field that names it, locked in the order in which everybody does."""
+    profiles = {code: _device_in(company, environment, code, field)[1] for code, field in sorted(fields.items())}
+    own = [lane_for(company, environment=environment, branch=code, series=Lane.Series.STOCK).pk for code in profiles]
+    return {lane.branch: Place(company, environment, lane, profiles[lane.branch]) for lane in lock_lanes(own).values()}
 
 
 def _movement(company: Company, environment: str, cause: str) -> Movement:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from django.db import close_old_connections
 
@@ -23,7 +23,9 @@ from gateway.catalog.shelf import Shelf
 from gateway.devices.activation import activate_device
 from gateway.devices.desk import Desk
 from gateway.devices.models import Device
+from gateway.devices.queries import app_for, credentials_for, profile_for, session_for
 from gateway.devices.services import add_device
+from gateway.kra.client import Client
 from gateway.lanes import local
 from gateway.lanes.engine import Engine
 from gateway.lanes.models import Lane
@@ -38,6 +40,7 @@ from tests.servers import Simulator
 from tests.tenants.factories import make_company
 
 T = TypeVar("T")
+Flavour = Literal["oscu_direct", "gavaconnect"]
 REST_SECONDS = (0.02, 0.05, 0.1)
 KILL_SECONDS = 30.0  # a process that dies waits for nobody, but for its database to hang up
 SUGAR = ItemRow(code="SUGAR", name="Brown sugar 1kg", item_class="5016150900", tax_type="B", quantity_unit="KG")
@@ -94,15 +97,15 @@ class Street:
 
     def do(self, work: Callable[[], T]) -> T:
         """Ordinary code that writes, in a thread while everybody works: it may have to wait for an engine's locks."""
+        return self.run(in_thread(work))
 
-        def in_thread() -> T:
-            close_old_connections()
-            try:
-                return work()
-            finally:
-                close_old_connections()
+    def at_once(self, *works: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Several things at the same time; what each came to."""
 
-        return self.run(asyncio.to_thread(in_thread))
+        async def all_of_them() -> list[Any]:
+            return await asyncio.gather(*works)
+
+        return self.run(all_of_them())
 
     def open_company(self, *branches: str) -> list[Counter]:
         """A company with an active device in each branch and two items, its sales ready to be signed."""
@@ -122,6 +125,8 @@ class Street:
             self.simulator.approve(pin, code, device.serial)
             active = activate_device(device=device, now=utc_now())
             assert active.status == Device.Status.ACTIVE, active.problem
+            if profile_for(device).flavour == "gavaconnect":
+                asyncio.run(_ask_for_classes(device))
         self.do(lambda: sync_items(company=made.company, environment="sandbox", rows=[SUGAR, BREAD], now=utc_now()))
         opened = [
             Counter(f"{pin}/{code}", pin, code, made.company.pk, device.lane_id, device.serial)
@@ -223,6 +228,14 @@ class Street:
         put_away_lanes()
 
 
+async def _ask_for_classes(device: Device) -> None:
+    """KRA's gateway takes nothing of a branch that never asked for the item classes."""
+    profile = profile_for(device)
+    async with session_for(profile) as session:
+        client = Client(profile, session=session, app=app_for(profile))
+        await client.item_classes(credentials_for(device))
+
+
 async def _die(process: Process) -> None:
     await kill(process.engine)
     await process.desk.close()
@@ -236,17 +249,38 @@ def _standing() -> str:
     return stood.getvalue()
 
 
+async def in_thread(work: Callable[[], T]) -> T:
+    """Ordinary code in a thread with database connections of its own."""
+
+    def done() -> T:
+        close_old_connections()
+        try:
+            return work()
+        finally:
+            close_old_connections()
+
+    return await asyncio.to_thread(done)
+
+
 def held(counter: Counter) -> str:
     return Lane.objects.values_list("hold_reason", flat=True).get(pk=counter.lane_id)
 
 
 @contextlib.contextmanager
-def street(simulator: Simulator, settings: Any, *, late_seconds: float) -> Iterator[Street]:
+def street(
+    simulator: Simulator, settings: Any, *, late_seconds: float, flavour: Flavour = "oscu_direct"
+) -> Iterator[Street]:
     """An empty street until the block ends; KRA as on its first day."""
     simulator.reset()
     put_away_lanes()
-    settings.KRA_SANDBOX_PROFILE = "simulator"
-    settings.KRA_SANDBOX_BASE_URL = f"{simulator.url}/oscu/etims-api"
+    if flavour == "gavaconnect":
+        settings.KRA_SANDBOX_PROFILE = "simulator_gavaconnect"
+        settings.KRA_SANDBOX_BASE_URL = f"{simulator.url}/gavaconnect/etims-oscu/api/v1"
+        settings.KRA_APP_CONSUMER_KEY, settings.KRA_APP_CONSUMER_SECRET = "sim-consumer", "sim-secret"
+        settings.KRA_APP_ID = "app-1"
+    else:
+        settings.KRA_SANDBOX_PROFILE = "simulator"
+        settings.KRA_SANDBOX_BASE_URL = f"{simulator.url}/oscu/etims-api"
     settings.KRA_SANDBOX_RECEIPT_URL = f"{simulator.url}/common/link/etims/receipt/indexEtimsReceiptData?Data="
     settings.ENGINE_LATE_SECONDS = late_seconds
     with asyncio.Runner() as runner:

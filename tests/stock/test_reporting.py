@@ -1,7 +1,5 @@
 """What one movement does on its way to KRA, when all is well and when answers are lost, seen from KRA's side too."""
 
-import os
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -9,43 +7,12 @@ import pytest
 
 from gateway.kra.codes import StockReason
 from gateway.lanes.models import Job
-from gateway.sales.models import Invoice
 from gateway.stock.doubts import find_stock_doubt, give_back, note_recorded, send_again
 from gateway.stock.models import Balance, Movement
-from tests.lanes.bench import fresh_database, pointed_at
-from tests.lanes.shops import Counter, Street, street
-from tests.servers import Simulator
-from tests.stock.yard import adds_up, at_kra, balance, both_have, lane_of, move, open_stock, reported
+from tests.lanes.shops import Counter, Street
+from tests.stock.yard import adds_up, at_kra, balance, both_have, lane_of, move, open_stock, reported, sell
 
 pytestmark = pytest.mark.needs_database
-
-LATE_SECONDS = 1.0
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
-
-
-@pytest.fixture
-def shops(url: str, django_db_blocker: Any, simulator: Simulator, settings: Any) -> Iterator[Street]:
-    with django_db_blocker.unblock(), pointed_at(url), street(simulator, settings, late_seconds=LATE_SECONDS) as made:
-        made.start_process()
-        yield made
-
-
-@pytest.fixture
-def counter(shops: Street) -> Counter:
-    (opened,) = shops.open_company("00")
-    shops.register_items()
-    return opened
-
-
-def sell(shops: Street, counter: Counter, reference: str, quantity: int = 2) -> Invoice:
-    (heard,) = shops.post(shops.processes[0], (counter, counter.sale(reference, quantity)), wait_seconds=10)
-    assert not isinstance(heard, Exception), heard
-    return Invoice.objects.get(company_id=counter.company_id, reference=reference)
 
 
 def told(shops: Street, counter: Counter) -> list[str]:

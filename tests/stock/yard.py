@@ -9,6 +9,7 @@ from typing import Any
 from gateway.catalog.models import Item
 from gateway.kra.codes import StockReason
 from gateway.lanes.models import Lane
+from gateway.sales.models import Invoice
 from gateway.stock.models import Balance, Entry, Movement
 from gateway.stock.services import Booked, Goods, move_stock
 from gateway.tenants.models import Company
@@ -22,24 +23,32 @@ def goods(quantity: str | int, code: str = "SUGAR") -> Goods:
     return Goods(code, Decimal(quantity), PRICE)
 
 
+def book(counter: Counter, reason: StockReason, quantity: str | int, reference: str, **more: Any) -> Booked:
+    """Move sugar in the counter's branch, here and now."""
+    more.setdefault("goods", [goods(quantity)])
+    return move_stock(
+        company=Company.objects.get(pk=counter.company_id),
+        environment="sandbox",
+        branch=counter.branch,
+        reason=reason,
+        reference=reference,
+        occurred_on=TODAY,
+        by="test",
+        **more,
+    )
+
+
 def move(
     shops: Street, counter: Counter, reason: StockReason, quantity: str | int, reference: str, **more: Any
 ) -> Booked:
-    """Move sugar in the counter's branch."""
-    company = Company.objects.get(pk=counter.company_id)
-    more.setdefault("goods", [goods(quantity)])
-    return shops.do(
-        lambda: move_stock(
-            company=company,
-            environment="sandbox",
-            branch=counter.branch,
-            reason=reason,
-            reference=reference,
-            occurred_on=TODAY,
-            by="test",
-            **more,
-        )
-    )
+    """Move sugar in the counter's branch while everybody works."""
+    return shops.do(lambda: book(counter, reason, quantity, reference, **more))
+
+
+def sell(shops: Street, counter: Counter, reference: str, quantity: int = 2) -> Invoice:
+    (heard,) = shops.post(shops.processes[0], (counter, counter.sale(reference, quantity)), wait_seconds=10)
+    assert not isinstance(heard, Exception), heard
+    return Invoice.objects.get(company_id=counter.company_id, reference=reference)
 
 
 def open_stock(shops: Street, counter: Counter, quantity: str | int = 100) -> Booked:

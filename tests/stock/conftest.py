@@ -1,0 +1,51 @@
+"""Shops that keep stock, with a process that sells for them, on a database of each module's own."""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.servers import Simulator
+
+if TYPE_CHECKING:
+    from tests.lanes.shops import Counter, Flavour, Street
+
+LATE_SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
+    from tests.lanes.bench import fresh_database
+
+    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
+        yield made
+
+
+@pytest.fixture
+def flavour() -> "Flavour":
+    """How KRA is reached; a test may name others."""
+    return "oscu_direct"
+
+
+@pytest.fixture
+def shops(
+    url: str, django_db_blocker: Any, simulator: Simulator, settings: Any, flavour: "Flavour"
+) -> "Iterator[Street]":
+    from tests.lanes.bench import pointed_at
+    from tests.lanes.shops import street
+
+    with (
+        django_db_blocker.unblock(),
+        pointed_at(url),
+        street(simulator, settings, late_seconds=LATE_SECONDS, flavour=flavour) as made,
+    ):
+        made.start_process()
+        yield made
+
+
+@pytest.fixture
+def counter(shops: "Street") -> "Counter":
+    (opened,) = shops.open_company("00")
+    shops.register_items()
+    return opened
