@@ -25,12 +25,26 @@ from tests.chaos.programs import READY_SECONDS, Program, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Shape = Literal["postgres", "embedded"]
+Flavour = Literal["oscu_direct", "gavaconnect"]
 LEASE_SECONDS = 3
 LATE_SECONDS = 6
 QUICK = {
     "ENGINE_LEASE_SECONDS": str(LEASE_SECONDS),
     "ENGINE_LATE_SECONDS": str(LATE_SECONDS),
     "ENGINE_REST_SECONDS": "0.3,0.6,1,2",
+}
+WAYS_TO_KRA: dict[Flavour, dict[str, str]] = {
+    "oscu_direct": {"KRA_SANDBOX_PROFILE": "simulator"},
+    "gavaconnect": {
+        "KRA_SANDBOX_PROFILE": "simulator_gavaconnect",
+        "KRA_APP_CONSUMER_KEY": "sim-consumer",
+        "KRA_APP_CONSUMER_SECRET": "sim-secret",
+        "KRA_APP_ID": "app-1",
+    },
+}
+_BASE_PATHS: dict[Flavour, str] = {
+    "oscu_direct": "/oscu/etims-api",
+    "gavaconnect": "/gavaconnect/etims-oscu/api/v1",
 }
 _SECRETS = {
     "SECRET_KEY": "only-for-chaos-0123456789abcdefghijklmnopqrstuvwxyz",
@@ -178,6 +192,7 @@ class Plant:
         with self.supervisor.lock:
             for program in self.programs.values():
                 program.wanted_kill_point = ""
+                program.kill_points.clear()
                 program.down_until = 0.0
                 if program.paused:
                     program.resume()
@@ -228,6 +243,7 @@ def plant(
     database_url: str = "",
     state: Path | None = None,
     wrap: dict[str, dict[str, str]] | None = None,
+    flavour: Flavour = "oscu_direct",
     **settings: str,
 ) -> Iterator[Plant]:
     """A running plant until the block ends. `settings` replace environment variables, `wrap` those of one program.
@@ -240,8 +256,8 @@ def plant(
         programs = {"simulator": simulator}
         address = f"http://127.0.0.1:{simulator.arguments[simulator.arguments.index('--port') + 1]}"
         common = {
-            "KRA_SANDBOX_PROFILE": "simulator",
-            "KRA_SANDBOX_BASE_URL": f"{address}/oscu/etims-api",
+            **WAYS_TO_KRA[flavour],
+            "KRA_SANDBOX_BASE_URL": f"{address}{_BASE_PATHS[flavour]}",
             "KRA_SANDBOX_RECEIPT_URL": f"{address}/common/link/etims/receipt/indexEtimsReceiptData?Data=",
             "OPEN_ONBOARDING": "true",
             **QUICK,

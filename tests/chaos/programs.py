@@ -31,6 +31,8 @@ class Program:
     child: Child | None = None
     armed: str = ""  # the kill point of the running process
     wanted_kill_point: str = ""  # of the next one
+    kill_points: list[str] = field(default_factory=list)  # of those after it, one each
+    died_at: list[str] = field(default_factory=list)  # kill points that were reached
     starts: int = 0
     down_until: float = 0.0  # of the monotonic clock
     is_wanted: bool = True
@@ -42,6 +44,8 @@ class Program:
         """Start it, without waiting until it is ready."""
         environment = dict(os.environ) if self.environment is None else dict(self.environment)
         environment.pop("GATEWAY_KILL_AT", None)
+        if not self.wanted_kill_point and self.kill_points:
+            self.wanted_kill_point = self.kill_points.pop(0)
         self.armed, self.wanted_kill_point = self.wanted_kill_point, ""
         if self.armed:
             environment["GATEWAY_KILL_AT"] = self.armed
@@ -176,6 +180,7 @@ class Supervisor:
             return
         code = child.process.returncode
         if program.armed and code == -signal.SIGKILL:
+            program.died_at.append(program.armed)
             return
         tail = program.log.read_text(encoding="utf-8", errors="replace")[-1500:]
         calm_since = time.monotonic() - CALM_SECONDS

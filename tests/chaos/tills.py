@@ -126,6 +126,7 @@ class Company:
     pin: str
     key: str
     device: str
+    id: str
     _callers: threading.local = field(default_factory=threading.local, repr=False)
 
     def _caller(self) -> Caller:
@@ -240,7 +241,7 @@ def onboard(plant: Plant, book: Book, pin: str) -> Company:
         **{"Content-Type": "application/json"},
     )
     assert status == 201 and body["device"]["status"] == "active", (status, body)
-    company = Company(plant, book, pin, body["api_key"]["key"], body["device"]["id"])
+    company = Company(plant, book, pin, body["api_key"]["key"], body["device"]["id"], body["company"]["id"])
     headers = {**company.headers, "Prefer": "wait=0"}
     for _ in range(60):
         status, body = caller.call(plant.doors[0], "POST", "/api/integration/items/sync/", {"items": ITEMS}, **headers)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.plant import Foundry
-from tests.chaos.scenarios import clocks, crashes, credits, items, outages, stock, storage, tills
+from tests.chaos.scenarios import clocks, crashes, credits, items, journey, outages, stock, storage, tills
 from tests.chaos.seeds import Result
 
 SCENARIOS: dict[str, Callable[[Foundry, Result, Path], None]] = {
@@ -25,6 +25,7 @@ SCENARIOS: dict[str, Callable[[Foundry, Result, Path], None]] = {
     "new items killed at every step": items.new_items_killed_at_every_step,
     "stock killed at every step": stock.killed_at_every_step_of_stock,
     "stock under lost answers": stock.stock_under_lost_answers,
+    "goods from customs to the shelf": journey.goods_from_customs_to_the_shelf,
     "credit notes killed at every step": credits.killed_at_every_step_of_a_credit,
     "credit notes under lost answers": credits.credits_under_lost_answers,
     "restored backup": storage.restored_backup,
