@@ -27,6 +27,7 @@ from gateway.ops.certify_cases import CASES, play
 from gateway.ops.certify_key import KeyFile
 from gateway.ops.certify_run import Result, Run, Status
 from gateway.ops.children import free_port
+from gateway.sales.receipts.logos import NO_LOGOS, Logos
 
 SIMULATED_APP = AppCredentials("sim-consumer", "sim-secret", "sim-app")
 
@@ -53,6 +54,7 @@ class Plan:
     key_file: Path
     master_keys: tuple[bytes, ...]
     may_initialise: Callable[[str], bool]
+    logos: Logos = NO_LOGOS
 
 
 def sandbox_profile(
@@ -150,7 +152,7 @@ async def _certify(plan: Plan, key_file: KeyFile, say: Say, now: Callable[[], da
             if result.status is not Status.NOT_OFFERED:
                 evidence.write_case(plan.folder, result, plan.profile)
             say(evidence.line(result))
-    papers = evidence.write_papers(plan.folder, run, seller=plan.seller, address=plan.address)
+    papers = evidence.write_papers(plan.folder, run, seller=plan.seller, address=plan.address, logos=plan.logos)
     uploads = evidence.write_uploads(plan.folder)
     evidence.write_summary(plan.folder, run, results, papers=papers, uploads=uploads)
     say(f"\n{evidence.counted(results)}. Evidence: {plan.folder / evidence.SUMMARY}")

@@ -17,8 +17,9 @@ from gateway.lib.clock import NAIROBI
 from gateway.ops import certify_shop as shop
 from gateway.ops.certify_run import Result, Run, Status
 from gateway.sales.receipts.document import ReceiptDocument
-from gateway.sales.receipts.html import receipt_html
-from gateway.sales.receipts.text import receipt_text
+from gateway.sales.receipts.forms import drawn, form
+from gateway.sales.receipts.labels import ReceiptType
+from gateway.sales.receipts.logos import Logos
 
 SUMMARY = "summary.md"
 UPLOADS = "uploads"
@@ -71,33 +72,42 @@ def _facts(exchange: Exchange) -> Iterator[str]:
 # Papers
 
 
-def write_papers(folder: Path, run: Run, *, seller: str, address: str) -> list[str]:
-    """The signed invoices and the credit note as text and as a page; the names of what was written."""
+def write_papers(folder: Path, run: Run, *, seller: str, address: str, logos: Logos) -> list[str]:
+    """The signed invoices, a copy and the credit note, each as it is printed; the names of what was written."""
     names: list[str] = []
-    for name, sold, original in (
-        ("invoice", run.sale, None),
-        ("invoice-walk-in", run.walk_in, None),
-        ("credit-note", run.credit_note, run.sale),
+    for name, sold, type, original in (
+        ("invoice", run.sale, ReceiptType.NORMAL, None),
+        ("invoice-copy", run.sale, ReceiptType.COPY, None),
+        ("invoice-walk-in", run.walk_in, ReceiptType.NORMAL, None),
+        ("credit-note", run.credit_note, ReceiptType.NORMAL, run.sale),
     ):
         if sold is None or run.activation is None:
             continue
         document = shop.printed(
             sold,
+            type=type,
             activation=run.activation,
             profile=run.client.profile,
             seller=seller,
             address=address,
             original=original,
         )
-        names += _write_paper(folder / PAPERS, name, document)
+        names += _write_paper(folder / PAPERS, name, document, logos)
     return names
 
 
-def _write_paper(place: Path, name: str, document: ReceiptDocument) -> list[str]:
+def _write_paper(place: Path, name: str, document: ReceiptDocument, logos: Logos) -> list[str]:
+    """A document on A4, on a roll of 80 mm, as a page and as text."""
     place.mkdir(exist_ok=True)
-    (place / f"{name}.txt").write_text(receipt_text(document, with_qr=True), encoding="utf-8")
-    (place / f"{name}.html").write_text(receipt_html(document), encoding="utf-8")
-    return [f"{name}.txt", f"{name}.html"]
+    forms = {
+        f"{name}-a4.pdf": form("pdf", "a4"),
+        f"{name}-80mm.pdf": form("pdf", "80mm"),
+        f"{name}.html": form("html"),
+        f"{name}.txt": form("text", with_qr=True),
+    }
+    for file, wanted in forms.items():
+        (place / file).write_bytes(drawn(document, wanted, logos))
+    return list(forms)
 
 
 def write_uploads(folder: Path) -> list[tuple[str, str]]:
@@ -109,8 +119,8 @@ def write_uploads(folder: Path) -> list[tuple[str, str]]:
         ("Item creation", "10-save-item/answer.json", "1-item-creation-answer.json"),
         ("Invoice generation", "14-save-sales-transaction/request.json", "2-invoice-generation-request.json"),
         ("Invoice generation", "14-save-sales-transaction/answer.json", "2-invoice-generation-answer.json"),
-        ("Printed invoice", f"{PAPERS}/invoice.html", "3-printed-invoice.html"),
-        ("Printed credit note", f"{PAPERS}/credit-note.html", "4-printed-credit-note.html"),
+        ("Printed invoice", f"{PAPERS}/invoice-a4.pdf", "3-printed-invoice.pdf"),
+        ("Printed credit note", f"{PAPERS}/credit-note-a4.pdf", "4-printed-credit-note.pdf"),
     ]
     found: list[tuple[str, str]] = []
     for what, source, name in wanted:

@@ -20,6 +20,7 @@ from gateway.lib.clock import NAIROBI
 from gateway.lib.money import ZERO
 from gateway.sales.receipts.document import ReceiptDocument, receipt_document
 from gateway.sales.receipts.identifiers import cu_invoice_number
+from gateway.sales.receipts.labels import ReceiptType
 
 CASHIER = "Wanjiru Kamau"
 OPENING_STOCK = Decimal(200)
@@ -156,7 +157,14 @@ def unit_of(sold: Sold, activation: Activation) -> str:
 
 
 def printed(
-    sold: Sold, *, activation: Activation, profile: Profile, seller: str, address: str, original: Sold | None = None
+    sold: Sold,
+    *,
+    type: ReceiptType,
+    activation: Activation,
+    profile: Profile,
+    seller: str,
+    address: str,
+    original: Sold | None = None,
 ) -> ReceiptDocument:
     """The receipt as the gateway prints it, from the same kind of row that it keeps."""
     document, signature = sold.document, sold.signature
@@ -199,7 +207,7 @@ def printed(
         "control_unit_id": unit,
         "machine_code": signature.machine_code or activation.machine_code,
     }
-    return receipt_document(row)
+    return receipt_document(row, type=type)
 
 
 def _figures(sold: Sold, profile: Profile) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """KRA's certification run, rehearsed against the simulator: what passes, what is left, what must never happen."""
 
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
+from PIL import Image
+from pypdf import PdfReader
 
 from gateway.kra.codes import TaxClass
 from gateway.kra.documents import AppCredentials, ItemClass
@@ -19,6 +22,7 @@ from gateway.ops.certify_evidence import counted
 from gateway.ops.certify_key import KeyFile, KeyFileTrouble
 from gateway.ops.certify_run import Result
 from gateway.ops.certify_shop import ARTICLE, SIMULATED_BUYER, SIMULATED_TAXPAYER, chosen_class
+from gateway.sales.receipts.logos import Logos
 from tests.servers import Simulator
 
 ORDER = [1, 2, 3, 4, 5, 6, 7, 8, 10, 9, 19, 17, 18, 11, 12, 13, 14, 20, 21, 15, 16, 22, 23]
@@ -76,7 +80,14 @@ def items_at(kra: Simulator) -> list[str]:
 
 
 def text_of(folder: Path) -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*")) if path.is_file())
+    return "\n".join(read(path) for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def read(path: Path) -> str:
+    """What stands in a file, in a PDF too."""
+    if path.suffix == ".pdf":
+        return "\n".join(page.extract_text() for page in PdfReader(path).pages)
+    return path.read_text(encoding="utf-8")
 
 
 # What passes
@@ -177,6 +188,25 @@ def test_the_papers_are_those_that_the_gateway_prints(planned: Planned, simulato
     assert f"SIMCU0000000001/{sale['receipt_number']} NS" in note
     assert f"{credit['total']}" in note.replace(",", "")
     assert "CASH" not in note
+
+
+def test_the_papers_are_files_to_hand_in_on_a4_and_on_a_roll_with_a_copy_and_kras_logo(planned: Planned) -> None:
+    logo = io.BytesIO()
+    Image.new("RGB", (200, 80), "red").save(logo, "PNG")
+    plan = planned(logos=Logos(kra=logo.getvalue()))
+    run(plan)
+    names = ("invoice", "invoice-copy", "invoice-walk-in", "credit-note")
+    for name in names:
+        for paper, width in (("a4", 210), ("80mm", 80)):
+            (page,) = PdfReader(plan.folder / "printed" / f"{name}-{paper}.pdf").pages
+            assert round(float(page.mediabox.width) / 72 * 25.4) == width
+            assert len(page.images) == 1
+            words = " ".join(page.extract_text().split())
+            assert ("THIS IS NOT AN OFFICIAL RECEIPT" in words) == (name == "invoice-copy")
+    assert len(list((plan.folder / "printed").iterdir())) == 4 * len(names)
+    for upload, paper in (("3-printed-invoice", "invoice-a4"), ("4-printed-credit-note", "credit-note-a4")):
+        handed_in = (plan.folder / "uploads" / f"{upload}.pdf").read_bytes()
+        assert handed_in == (plan.folder / "printed" / f"{paper}.pdf").read_bytes()
 
 
 def test_no_key_token_secret_or_password_is_in_the_evidence_or_on_the_screen(

@@ -19,6 +19,7 @@ from gateway.ops.certify_run import Result
 from gateway.ops.certify_shop import SIMULATED_BUYER, SIMULATED_TAXPAYER
 from gateway.ops.children import ChildDied
 from gateway.ops.demo import DemoFailed
+from gateway.sales.receipts.logos import BadLogo, Logos, logo_file
 
 _NEEDED = ("pin", "serial", "buyer_pin", "buyer_name")
 
@@ -113,7 +114,15 @@ def _plan(profile: Profile, options: dict[str, Any]) -> certify.Plan:
         key_file=options["key_file"] or folder / "keys" / f"{profile.name}-{who}.json",
         master_keys=tuple(settings.ENCRYPTION_KEYS),
         may_initialise=(lambda question: True) if options["yes"] else _ask,
+        logos=Logos(kra=_kra_logo()),
     )
+
+
+def _kra_logo() -> bytes:
+    try:
+        return logo_file(settings.KRA_LOGO)
+    except (BadLogo, OSError) as error:
+        raise certify.CannotCertify(f"KRA_LOGO cannot be used: {error}") from error
 
 
 def _ask(question: str) -> bool:
