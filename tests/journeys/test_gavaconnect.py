@@ -13,6 +13,7 @@ from psycopg import sql
 from tests import servers
 from tests.gateway import Gateway, Shop, ledger_of
 from tests.gateway import gateway as running_gateway
+from tests.journeys.notes import credit_in_parts, sold
 
 pytestmark = pytest.mark.needs_database
 
@@ -101,6 +102,11 @@ def test_a_sale_is_signed_over_gavaconnect_and_a_lost_answer_recovered(shop: Sho
     assert flavours == {"gavaconnect"}
     headers = [dict(row["headers"]) for row in kra.requests(operation="sales_save")]
     assert {found["apigee_app_id"] for found in headers} == {"app-1"}
+
+
+def test_a_sale_is_credited_in_two_parts_over_gavaconnect(shop: Shop, kra: servers.Simulator) -> None:
+    credit_in_parts(shop, kra, sold(shop, **line()))
+    assert {row["flavour"] for row in kra.requests(pin=shop.pin, operation="sales_save")} == {"gavaconnect"}
 
 
 def test_a_token_that_ran_out_is_renewed_and_nobody_notices(shop: Shop, kra: servers.Simulator) -> None:
