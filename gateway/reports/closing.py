@@ -14,7 +14,7 @@ import logging
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -238,8 +238,8 @@ def documents_of(report: ZReport) -> QuerySet[Invoice]:
 
 
 def end_of(day: date) -> datetime:
-    """The moment when a day of Nairobi is over."""
-    return datetime.combine(day + timedelta(days=1), time(), tzinfo=NAIROBI)
+    """The moment when a day of Nairobi is over, in UTC."""
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=NAIROBI).astimezone(UTC)
 
 
 # What a report covers

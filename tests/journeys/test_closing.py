@@ -1,6 +1,5 @@
 """A branch closes its day: the Z report is what KRA recorded, to the cent, whatever dies in the middle."""
 
-import json
 import subprocess
 import sys
 import time
@@ -13,11 +12,14 @@ import pytest
 
 from gateway.lib.clock import NAIROBI
 from tests.gateway import ROOT, Gateway, Shop
+from tests.journeys.notes import credit
 from tests.servers import Simulator
 
 pytestmark = pytest.mark.needs_database
 
 SALT = {"code": "SALT", "name": "Salt 500g", "tax_type": "A", "item_class": "9901300000", "quantity_unit": "KG"}
+DAY_SECONDS = 86_400
+SUMMED = ("totAmt", "totTaxAmt", *(f"{field}{letter}" for field in ("taxblAmt", "taxAmt") for letter in "ABCDE"))
 TAKE = """
 from gateway.reports.closing import find_lane, take_z_report
 from gateway.tenants.isolation import everything
@@ -32,15 +34,27 @@ def at_kra(simulator: Simulator, shop: Shop) -> dict[str, dict[str, Any]]:
     """What KRA recorded of a shop, summed from the bodies that it got, by kind."""
     sums: dict[str, dict[str, Any]] = {}
     for row in simulator.ledger(pin=shop.pin):
-        body = json.loads(json.dumps(row["body"]), parse_float=Decimal)
-        side = sums.setdefault(row["kind"], {"count": 0, "amount": Decimal(0), "tax": Decimal(0), "letters": {}})
-        side["count"] += 1
-        side["amount"] += Decimal(str(body["totAmt"]))
-        side["tax"] += Decimal(str(body["totTaxAmt"]))
-        for letter in "ABCDE":
-            was = side["letters"].get(letter, Decimal(0))
-            side["letters"][letter] = was + Decimal(str(body[f"taxblAmt{letter}"]))
+        body = {name: Decimal(str(row["body"][name])) for name in SUMMED}
+        side = sums.setdefault(row["kind"], {"amount": Decimal(0), "tax": Decimal(0), "net": {}, "taxes": {}})
+        side["amount"] += body["totAmt"]
+        side["tax"] += body["totTaxAmt"]
+        for name, field in (("net", "taxblAmt"), ("taxes", "taxAmt")):
+            for letter in "ABCDE":
+                side[name][letter] = side[name].get(letter, Decimal(0)) + body[f"{field}{letter}"]
     return sums
+
+
+def credited(shop: Shop, sale: Any, reference: str, **changes: Any) -> Any:
+    """A credit note that was signed."""
+    answer = credit(shop, sale, reference, wait=20, **changes)
+    assert answer.status == 201, answer
+    return answer.body
+
+
+def handed_out(shop: Shop, document: Any) -> str:
+    """Print a document; the label that it got."""
+    answer = shop.call("GET", f"/api/integration/transactions/{document['id']}/receipt/?format=text")
+    return str(answer.headers["receipt-label"])
 
 
 def take(shop: Shop, **body: Any) -> Any:
@@ -48,31 +62,86 @@ def take(shop: Shop, **body: Any) -> Any:
 
 
 def today() -> str:
-    return datetime.now(NAIROBI).date().isoformat()
+    return days_ago(0)
+
+
+def days_ago(count: int) -> str:
+    return (datetime.now(NAIROBI).date() - timedelta(days=count)).isoformat()
 
 
 def test_a_z_report_is_what_kra_recorded_to_the_cent(shop: Shop, simulator: Simulator) -> None:
     shop.register([SALT])
     simulator.fault("sales_save", "answer_lost", times=1, pin=shop.pin)
-    shop.sell("POS-1", wait=20)
+    sales = [shop.sell("POS-1", wait=20).body]
     for number in range(2, 8):
         lines = [
             {"item_code": "SUGAR", "quantity": number, "unit_price": "19.99"},
             {"item_code": "SALT", "quantity": 1, "unit_price": "33.33"},
         ]
-        shop.sell(f"POS-{number}", wait=20, lines=lines, payments=None, payment_method="mobile_money")
-    simulator.fault("sales_save", "result_code", code="910", times=1, pin=shop.pin)
+        paid = {"payments": None, "payment_method": "mobile_money"}
+        sales.append(shop.sell(f"POS-{number}", wait=20, lines=lines, **paid).body)
+    simulator.fault("sales_save", "answer_lost", times=1, pin=shop.pin)
+    notes = [
+        credited(shop, sales[1], "CN-1"),
+        credited(shop, sales[2], "CN-2", lines=[{"line": 1, "quantity": 1}]),
+        credited(shop, sales[2], "CN-3"),  # the rest of it
+        credited(shop, sales[6], "CN-4", lines=[{"line": 1, "amount": "10.01"}, {"line": 2}], payment_method="cash"),
+    ]
+    simulator.fault("sales_save", "result_code", code="910", times=2, pin=shop.pin)
     assert shop.sell("POS-8", wait=20).body["status"] == "refused"
+    assert credit(shop, sales[0], "CN-5").body["status"] == "refused"
+    labels = [handed_out(shop, one) for one in (sales[0], sales[0], sales[0], notes[3], notes[3])]
+    assert labels == ["NS", "CS", "CS", "NC", "CC"]
     x = shop.call("GET", "/api/reports/x/").body
     z = take(shop)
     assert z.status == 201, z
-    figures, recorded = z.body["figures"], at_kra(simulator, shop)["sale"]
+    figures, recorded = z.body["figures"], at_kra(simulator, shop)
     assert figures == x["figures"]
-    assert figures["sales"] == {"count": 7, "amount": f"{recorded['amount']:.2f}", "tax": f"{recorded['tax']:.2f}"}
-    assert {row["tax_type"]: Decimal(row["sales"]["net"]) for row in figures["by_tax_type"]} == recorded["letters"]
-    assert figures["incomplete"]["refused"] == {"count": 1, "amount": "232.00"}
-    assert (z.body["number"], z.body["day"], z.body["first_number"], z.body["last_number"]) == (1, today(), 1, 7)
+    documents = shop.call("GET", "/api/invoices/?status=signed&limit=100").body["invoices"]
+    for kind, side, count in (("sale", "sales", 7), ("credit_note", "credit_notes", 4)):
+        kra = recorded[kind]
+        assert figures[side] == {"count": count, "amount": f"{kra['amount']:.2f}", "tax": f"{kra['tax']:.2f}"}
+        assert {row["tax_type"]: Decimal(row[side]["net"]) for row in figures["by_tax_type"]} == kra["net"]
+        assert {row["tax_type"]: Decimal(row[side]["tax"]) for row in figures["by_tax_type"]} == kra["taxes"]
+        totals = [one["totals"] for one in documents if one["kind"] == kind]
+        assert (len(totals), sum(Decimal(one["amount"]) for one in totals)) == (count, kra["amount"])
+        assert sum(Decimal(one["tax"]) for one in totals) == kra["tax"]
+        assert sum(Decimal(row[side]) for row in figures["payments"]) == kra["amount"]
+    net = recorded["sale"]["amount"] - recorded["credit_note"]["amount"]
+    assert Decimal(figures["net"]["amount"]) == net > 0
+    assert figures["incomplete"]["refused"] == {"count": 2, "amount": "464.00"}
+    note_total = Decimal(notes[3]["totals"]["amount"])
+    assert figures["copies"] == {
+        "CS": {"count": 2, "amount": "464.00"},
+        "CC": {"count": 1, "amount": f"{-note_total:.2f}"},
+    }
+    assert Decimal(figures["cash"]["in_drawer"]) == Decimal("232.00") - note_total
+    assert (z.body["number"], z.body["day"], z.body["first_number"], z.body["last_number"]) == (1, today(), 1, 11)
     assert shop.call("GET", f"/api/reports/z/{z.body['id']}/").body == z.body
+    again = take(shop)
+    assert (again.status, again.body["code"]) == (409, "day_closed")
+
+
+def test_days_that_nobody_closed_are_covered_by_the_next_report(shop: Shop, simulator: Simulator) -> None:
+    assert shop.call("PUT", "/api/reports/day-end/", {"automatic": False, "hour": 0}).status == 200
+    simulator.clock(advance_seconds=-3 * DAY_SECONDS)
+    first = take(shop, day=days_ago(4)).body
+    missed = shop.sell("POS-1").body
+    credited(shop, missed, "CN-1", issued_at=missed["issued_at"], lines=[{"line": 1, "quantity": 1}])
+    simulator.clock(advance_seconds=2 * DAY_SECONDS)
+    shop.sell("POS-2")
+    simulator.clock(advance_seconds=DAY_SECONDS)
+    shop.sell("POS-3")
+    late = take(shop, day=days_ago(1)).body
+    last = take(shop).body
+    spans = [(one["number"], one["day"], one["first_number"], one["last_number"]) for one in (first, late, last)]
+    assert spans == [(1, days_ago(4), None, None), (2, days_ago(1), 1, 3), (3, today(), 4, 4)]
+    assert (late["opened_at"], last["opened_at"]) == (first["closed_at"], late["closed_at"])
+    recorded = at_kra(simulator, shop)
+    for kind, side in (("sale", "sales"), ("credit_note", "credit_notes")):
+        assert Decimal(last["figures"]["cumulative"][side]["amount"]) == recorded[kind]["amount"]
+        assert Decimal(last["figures"]["cumulative"][side]["tax"]) == recorded[kind]["tax"]
+    assert [one["figures"]["net"]["amount"] for one in (first, late, last)] == ["0.00", "348.00", "232.00"]
 
 
 def test_a_second_z_of_the_day_is_refused_with_the_report_that_closed_it(shop: Shop) -> None:
