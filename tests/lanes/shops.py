@@ -29,6 +29,7 @@ from gateway.kra.client import Client
 from gateway.lanes import local
 from gateway.lanes.engine import Engine
 from gateway.lanes.models import Lane
+from gateway.lanes.store import Store
 from gateway.lib.clock import utc_now
 from gateway.sales.intake import LineOfSaleIn, SaleIn
 from gateway.sales.services import Caller, Outcome, Till
@@ -135,8 +136,8 @@ class Street:
         self.counters += opened
         return opened
 
-    def start_process(self) -> Process:
-        store = build_store()
+    def start_process(self, store: Store | None = None) -> Process:
+        store = store or build_store()
         desk, shelf = Desk(store.read), Shelf(store.read)
         handlers = {kind: make(desk, shelf, store.read) for kind, make in HANDLERS.items()}
         engine = Engine(store, handlers, rest_seconds=REST_SECONDS)
