@@ -12,6 +12,7 @@ prints the same: Latin, Greek, Cyrillic, arrows, currencies and signs. What the 
 """
 
 import io
+import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ from reportlab.pdfbase.ttfonts import TTFont, TTFontFace
 from reportlab.pdfgen.canvas import Canvas
 
 MM = 72 / 25.4  # points
+_STRIP = re.compile(rb"\x01+")  # of black modules
 _QUIET = 4  # modules of white around a QR code, ISO/IEC 18004 §5.3.8
 LEADING = 1.22  # height of a line, in sizes of its letters
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -98,7 +100,7 @@ class _Code:
     x: float
     y: float
     side: float
-    matrix: Sequence[Sequence[int]]
+    matrix: Sequence[bytes]
 
 
 _Thing = _Text | _Line | _Box | _Picture | _Code
@@ -210,10 +212,8 @@ class Sheet:
         self._add(_Picture(self._left + _shift(align, self._room, wide), self._y, wide, high, image))
         self._y += high
 
-    def code(
-        self, matrix: Sequence[Sequence[int]], *, side: float, align: Align = "centre", advance: bool = True
-    ) -> None:
-        """A QR code as black squares; `side` is that of the code with its quiet zone around it.
+    def code(self, matrix: Sequence[bytes], *, side: float, align: Align = "centre", advance: bool = True) -> None:
+        """A QR code as black squares, rows of modules, 1 for black; `side` is that with its quiet zone around it.
 
         Not `advance`: the text goes on beside it.
         """
@@ -325,8 +325,7 @@ def legible(text: str) -> str:
 
 def width_of(text: str, font: str, size: float) -> float:
     """How wide a text is, in points."""
-    widths = _widths(font)
-    return sum(widths.get(code, 600) for code in map(ord, text)) * size / 1000
+    return _width(text, font) * size / 1000
 
 
 def wrap(text: str, font: str, size: float, room: float) -> list[str]:
@@ -362,8 +361,8 @@ class _Compress:
 
     @staticmethod
     @lru_cache(maxsize=64)
-    def encode(content: bytes) -> bytes:
-        return zlib.compress(content)
+    def encode(content: bytes | str) -> bytes:
+        return zlib.compress(content if isinstance(content, bytes) else content.encode("ascii"))
 
 
 class _Face(TTFontFace):  # type: ignore[misc]  # has no types
@@ -391,6 +390,7 @@ class _Font(TTFont):  # type: ignore[misc]  # has no types
         for name, made in doc.idToObject["BasicFonts"].dict.items():
             if name not in before:
                 made.Widths = _numbers(tuple(made.Widths.sequence))
+                doc.idToObject[f"toUnicodeCMap:{made.BaseFont}"].filters = [_Compress]
 
 
 @lru_cache(maxsize=64)
@@ -414,6 +414,13 @@ def _have_fonts() -> dict[str, Any]:
         pdfmetrics.registerFont(font)
         fonts[name] = font
     return fonts
+
+
+@lru_cache(maxsize=4096)
+def _width(text: str, font: str) -> float:
+    """Of letters a thousand points high. Most of what stands on a receipt stands on the next one too."""
+    widths = _widths(font)
+    return sum([widths.get(code, 600) for code in map(ord, text)])
 
 
 @lru_cache(maxsize=2)
@@ -445,10 +452,12 @@ def _draw(canvas: Canvas, things: Sequence[_Thing], height: float) -> None:
 def _draw_texts(canvas: Canvas, texts: Sequence[_Text], height: float) -> None:
     """All texts of a page as one text object; written straight, which takes a third of the time of reportlab's own."""
     fonts, file = _have_fonts(), canvas._doc
+    for font in {one.font for one in texts}:
+        fonts[font].splitString("", file)  # the file has the font from now on
     said, present = ["BT"], ("", -1, 0.0)
     for one in texts:
         said.append(f"1 0 0 1 {one.x:.2f} {height - one.y:.2f} Tm")
-        for subset, codes in fonts[one.font].splitString(one.text, file):
+        for subset, codes in _codes(fonts[one.font], one.text, file):
             if present != (one.font, subset, one.size):
                 present = (one.font, subset, one.size)
                 said.append(f"{fonts[one.font].getSubsetInternalName(subset, file)} {one.size:.2f} Tf")
@@ -456,17 +465,21 @@ def _draw_texts(canvas: Canvas, texts: Sequence[_Text], height: float) -> None:
     canvas.addLiteral("\n".join([*said, "ET"]))
 
 
-def _draw_code(canvas: Canvas, matrix: Sequence[Sequence[int]], x: float, top: float, side: float) -> None:
+def _codes(font: _Font, text: str, file: Any) -> list[tuple[int, bytes]]:
+    """The text in pieces, each of letters of one subset of the font; ASCII has its own codes in the first one."""
+    if text and text.isascii() and text.isprintable():
+        return [(0, text.encode())]
+    pieces: list[tuple[int, bytes]] = font.splitString(text, file)
+    return pieces
+
+
+def _draw_code(canvas: Canvas, matrix: Sequence[bytes], x: float, top: float, side: float) -> None:
     """One path of black strips, in units of a module."""
-    strips = []
-    for row, modules in enumerate(matrix):
-        start = None
-        for column, dark in enumerate((*modules, 0)):
-            if dark and start is None:
-                start = column
-            elif not dark and start is not None:
-                strips.append(f"{start} {-row - 1} {column - start} 1 re")
-                start = None
+    strips = [
+        f"{strip.start()} {-row} {strip.end() - strip.start()} 1 re"
+        for row, modules in enumerate(matrix, start=1)
+        for strip in _STRIP.finditer(modules)
+    ]
     scale = side / (len(matrix) + 2 * _QUIET)
     canvas.saveState()
     canvas.setFillGray(1)  # a watermark must not reach into it

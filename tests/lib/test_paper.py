@@ -98,7 +98,7 @@ def test_a_code_is_read_from_the_page_with_a_watermark_behind_it(tmp_path, pdf_p
     sheet = Sheet(ROLL_80, watermark="COPY")
     for _ in range(10):
         sheet.text("Something above")
-    sheet.code([list(row) for row in segno.make_qr("https://example.org/1", mask=4).matrix], side=30)
+    sheet.code([bytes(row) for row in segno.make_qr("https://example.org/1", mask=4).matrix], side=30)
     sheet.notice("THIS IS NOT AN OFFICIAL RECEIPT", size=16)
     (picture,) = draw_pdf(pdf_program, pdf([sheet], title="Code"), tmp_path)
     assert read_png(picture) == "https://example.org/1"

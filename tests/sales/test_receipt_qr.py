@@ -1,8 +1,11 @@
 import pytest
+import segno
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.sales.receipts.document import receipt_document
 from gateway.sales.receipts.html import receipt_html
-from gateway.sales.receipts.qr import half_blocks
+from gateway.sales.receipts.qr import half_blocks, matrix
 from gateway.sales.receipts.text import receipt_text
 from tests.sales.pictures import read_half_blocks, read_png, read_svg, screenshot
 from tests.sales.receipt_rows import (
@@ -63,6 +66,19 @@ def test_a_receipt_without_a_usable_link_has_no_code_and_is_printed_all_the_same
     document = receipt_document(make_row(signature="SHORT123"))
     assert "<svg" not in receipt_html(document) and not code_of(receipt_text(document, with_qr=True))
     assert "SHOR-T123" in receipt_html(document)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([RECEIPT_URL, SANDBOX_RECEIPT_URL, "http://127.0.0.1:8100/r?Data="]),
+    st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", min_size=16, max_size=16)
+    | st.text("0123456789", min_size=1, max_size=9),
+)
+def test_a_code_that_is_put_together_from_others_is_the_one_that_is_made_by_itself(url, signature):
+    for content in (f"{url}P051234567X00{signature}", f"{url}{signature}"):
+        head, equals, tail = content.partition("Data=")
+        by_itself = segno.make_qr([head + equals, tail], error="m", mask=4).matrix  # type: ignore[arg-type]
+        assert list(matrix(content)) == [bytes(row) for row in by_itself]
 
 
 @pytest.mark.parametrize(("make", "width"), [(make_row, 390), (make_simulated_row, 820)])

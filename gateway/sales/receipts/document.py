@@ -317,6 +317,8 @@ def clean(text: str | None) -> str:
     """Text for paper and page: one line, without control and direction marks that could hide or turn what follows."""
     if not text:
         return ""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     visible = (" " if unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else letter for letter in text)
     return " ".join("".join(visible).split())
 
