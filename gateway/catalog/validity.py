@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db import models, transaction
+from django.db import transaction
 
 from gateway.audit.services import record
 from gateway.catalog.models import Code, ItemClass
@@ -21,8 +21,10 @@ MOST_TOLD = 100  # changes that one event names; it counts the others
 
 Versioned = TypeVar("Versioned", Code, ItemClass)
 
-_CODE_FIELDS = ("name", "value", "in_use")  # what may differ
-_CLASS_FIELDS = ("name", "level", "tax_type", "in_use")
+_Values = dict[tuple[str, ...], tuple[Any, ...]]  # of KRA's rows: what names one, and what may differ
+
+_CODE_KEY, _CODE_FIELDS = ("code_class", "code"), ("name", "value", "in_use")
+_CLASS_KEY, _CLASS_FIELDS = ("code",), ("name", "level", "tax_type", "in_use")
 
 
 class Change(NamedTuple, Generic[Versioned]):
@@ -38,17 +40,8 @@ def store_codes(environment: str, classes: Iterable[documents.CodeClass], *, at:
     What differs is recorded as `code.changed`, a tax rate as `rate.changed` too, for every company with a device in the
     environment, in the same commit. A second time changes nothing.
     """
-    rows = {
-        (group.number, code.code): Code(
-            environment=environment,
-            code_class=group.number[:2],
-            code=code.code[:5],
-            name=code.name[:60],
-            value=code.custom_values[0][:20],
-            in_use=code.in_use and group.in_use,
-            valid_from=at,
-            fetched_at=now,
-        )
+    values: _Values = {
+        (group.number[:2], code.code[:5]): (code.name[:60], code.custom_values[0][:20], code.in_use and group.in_use)
         for group in classes
         for code in group.codes
     }
@@ -60,8 +53,8 @@ def store_codes(environment: str, classes: Iterable[documents.CodeClass], *, at:
                 rate = {"tax_type": after.code, "before": before.value, "after": after.value}
                 _record(environment, "rate.changed", {**rate, "valid_from": at.isoformat()})
 
-    _store(Code, list(rows.values()), lambda row: (row.code_class, row.code), _CODE_FIELDS, tell, now)
-    return len(rows)
+    _store(Code, environment, values, _CODE_KEY, _CODE_FIELDS, tell, at=at, now=now)
+    return len(values)
 
 
 def store_item_classes(environment: str, classes: Iterable[documents.ItemClass], *, at: datetime, now: datetime) -> int:
@@ -69,65 +62,67 @@ def store_item_classes(environment: str, classes: Iterable[documents.ItemClass],
 
     What differs is recorded as `item_class.changed` for every company with a device in the environment.
     """
-    rows = {
-        found.code: ItemClass(
-            environment=environment,
-            code=found.code[:10],
-            name=found.name[:200],
-            level=found.level,
-            tax_type=found.tax_class[:1],
-            in_use=found.in_use,
-            valid_from=at,
-            fetched_at=now,
-        )
-        for found in classes
+    values: _Values = {
+        (found.code[:10],): (found.name[:200], found.level, found.tax_class[:1], found.in_use) for found in classes
     }
 
     def tell(changes: Sequence[Change[ItemClass]]) -> None:
         _tell(environment, "item_class.changed", changes, _CLASS_FIELDS, at)
 
-    _store(ItemClass, list(rows.values()), lambda row: (row.code,), _CLASS_FIELDS, tell, now)
-    return len(rows)
+    _store(ItemClass, environment, values, _CLASS_KEY, _CLASS_FIELDS, tell, at=at, now=now)
+    return len(values)
 
 
 def _store(
     model: type[Versioned],
-    rows: Sequence[Versioned],
-    key: Callable[[Versioned], tuple[str, ...]],
+    environment: str,
+    values: _Values,
+    names: Sequence[str],
     fields: Sequence[str],
     tell: Callable[[Sequence[Change[Versioned]]], None],
+    *,
+    at: datetime,
     now: datetime,
 ) -> None:
     """Write only what is new or different: the lists are the same for every company and long.
 
-    In batches that commit alone, in key order, so that two fetches at once neither wait long nor deadlock. What was
-    fetched later than `now` by somebody else stands.
+    `names` are the fields of a key of `values`. In batches that commit alone, in key order, so that two fetches at once
+    neither wait long nor deadlock. What was fetched later than `now` by somebody else stands.
     """
-    if not rows:
+    if not values:
         return
-    valid = model._default_manager.filter(environment=rows[0].environment, valid_to=None)
-    known = {key(row): row for row in valid.iterator(2000)}
-    differing = [row for row in rows if _differs(known.get(key(row)), row, fields)]
-    differing.sort(key=key)
+
+    def key(row: Versioned) -> tuple[str, ...]:
+        return tuple(getattr(row, name) for name in names)
+
+    columns = (*names, *fields)
+    valid = model._default_manager.filter(environment=environment, valid_to=None)
+    known: dict[tuple[str, ...], int] = {}
+    standing: set[tuple[Any, ...]] = set()  # compared as plain values: each activation brings thousands
+    for pk, *stored in valid.values_list("pk", *columns).iterator(2000):
+        known[tuple(stored[: len(names)])] = pk
+        standing.add(tuple(stored))
+    differing: list[Versioned] = []
+    for name in sorted(values):
+        row: tuple[Any, ...] = name + values[name]
+        if row not in standing:
+            given = dict(zip(columns, row, strict=True))
+            differing.append(model(environment=environment, valid_from=at, fetched_at=now, **given))
     for start in range(0, len(differing), BATCH):
         batch = differing[start : start + BATCH]
-        pks = [known[key(row)].pk for row in batch if key(row) in known]
+        pks = [known[key(row)] for row in batch if key(row) in known]
         with transaction.atomic():
             locked = {key(row): row for row in valid.select_for_update().filter(pk__in=pks).order_by("pk")}
             changes: list[Change[Versioned]] = []
-            for row in batch:
-                before = locked.get(key(row))
+            for after in batch:
+                before = locked.get(key(after))
                 if before is not None and before.fetched_at <= now:
-                    changes.append(Change(before, row))
+                    changes.append(Change(before, after))
             _close(model, changes)
             opened: list[Versioned] = [row for row in batch if key(row) not in known]
             opened += [change.after for change in changes]
             model._default_manager.bulk_create(opened, ignore_conflicts=True)
             tell(changes)
-
-
-def _differs(known: models.Model | None, row: models.Model, fields: Sequence[str]) -> bool:
-    return known is None or any(getattr(known, name) != getattr(row, name) for name in fields)
 
 
 def _close(model: type[Versioned], changes: Sequence[Change[Versioned]]) -> None:
