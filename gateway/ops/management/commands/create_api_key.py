@@ -19,6 +19,7 @@ from gateway.tenants.services import add_member
 
 class Command(BaseCommand):
     help = "Make an API key of a company and print it, once. With --email the person is made a member too."
+    requires_system_checks = ()  # they load every page, and here is none
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--company", required=True, help="its PIN")

@@ -15,6 +15,7 @@ from gateway.tenants.services import KeyAbovePerson, WorksElsewhere, make_operat
 
 class Command(BaseCommand):
     help = "Make a key for somebody on the staff and print it, once. The person is made if need be."
+    requires_system_checks = ()  # they load every page, and here is none
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
