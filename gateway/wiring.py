@@ -35,6 +35,7 @@ from gateway.purchases.fetching import fetch_purchases_and_imports
 from gateway.purchases.sending import Sending
 from gateway.reports import journal
 from gateway.reports.closing import take_due_z_reports
+from gateway.reports.counting import count_days
 from gateway.reports.services import generate_compliance_reports, generate_daily_report
 from gateway.sales import statements
 from gateway.sales.receipts import batches, delivery
@@ -96,6 +97,7 @@ CHORES: dict[str, chores.Work] = {
 SCHEDULE: list[tuple[When, Work]] = [
     (every(minutes=1), retry_sales_invoice),
     (every(minutes=1), seal_journal),
+    (every(minutes=1), count_days),
     (every(minutes=1), resume_chores),
     (every(minutes=15), sync_device_status),
     (every(minutes=15), take_due_z_reports),

@@ -13,11 +13,13 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from gateway.audit.models import ApiCall, Event, Severity
 from gateway.devices.models import Device
 from gateway.lanes.models import Attempt
+from gateway.lib.clock import utc_now
 from gateway.lib.cursor import BadCursor, read_text, write_text
 from gateway.lib.masking import masked, masked_value
 from gateway.sales.models import Invoice
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RECENT = timedelta(days=31)
 DONE = ("done", "duplicate")
 GRAVE = ("device_trouble", "drift")
 
@@ -109,8 +111,18 @@ def _rows(
         if rank >= place.rank:
             beyond = Q(**{f"{source.time}__lt": place.at})
             rows = rows.filter(beyond | Q(id__lt=place.id) if rank == place.rank else beyond)
-    for row in rows.order_by(f"-{source.time}", "-id")[: limit + 1]:
+    starts = [utc_now(), *(moment for moment in (wanted.before, place and place.at) if moment)]
+    for row in _newest(rows, source.time, limit + 1, since=min(starts) - RECENT):
         yield _Place(getattr(row, source.time), rank, row.pk), row
+
+
+def _newest(rows: QuerySet[Any], time: str, count: int, *, since: datetime) -> Iterator[Any]:
+    """The newest rows: those since a moment, and only if they are too few, older ones; so most months go unread."""
+    ordered = rows.order_by(f"-{time}", "-id")
+    recent = list(ordered.filter(**{f"{time}__gte": since})[:count])
+    yield from recent
+    if len(recent) < count:
+        yield from ordered.filter(**{f"{time}__lt": since})[: count - len(recent)]
 
 
 def _invoices(company_id: int | None, environment: str, wanted: Filter) -> _Invoices:

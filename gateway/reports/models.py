@@ -9,6 +9,41 @@ from gateway.lanes.models import Lane
 from gateway.tenants.models import Branch, Company, Environment
 
 
+class DayFigures(models.Model):
+    """What became of the documents that a branch posted on one day (Nairobi), kept by increments (`reports.counting`).
+
+    Of those accepted, what is neither signed nor refused nor withdrawn is on its way. `sums` are those of the signed,
+    by currency and kind (`reports.sums`).
+    """
+
+    company = models.ForeignKey(Company, models.PROTECT, related_name="day_figures")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    lane = models.ForeignKey(Lane, models.PROTECT, related_name="+")  # the branch's series of invoices
+    day = models.DateField()  # on which they were accepted
+    accepted = models.IntegerField(default=0)
+    signed = models.IntegerField(default=0)
+    recovered = models.IntegerField(default=0)  # of the signed: their receipt was fetched from KRA afterwards
+    refused = models.IntegerField(default=0)
+    cancelled = models.IntegerField(default=0)
+    sums = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lane", "day"], name="day_figures_once")]
+        indexes = [models.Index(fields=["company", "environment", "day"], name="day_figures_company")]
+
+    def __str__(self) -> str:
+        return f"{self.lane_id} {self.day}"
+
+
+class Counted(models.Model):
+    """Up to which position of the journal's chain the days' figures are counted. One row, which is also the lock."""
+
+    position = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"counted up to {self.position}"
+
+
 class DailyReport(models.Model):
     """What a company posted on one day (Nairobi) in one environment, and what came of it; see `services.figures_of`."""
 

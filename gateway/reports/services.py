@@ -1,90 +1,92 @@
-"""Make the reports of days, weeks and months from the invoices.
+"""Make the reports of days, weeks and months from the figures that are kept of each day (`counting`).
 
 A document belongs to the day (Nairobi) on which the gateway accepted it, whatever day KRA signed it. A report that was
 made while documents were still on their way is made anew by the next run that looks at its period.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
+from gateway.audit.chain import seal_journal
 from gateway.devices.models import Device
+from gateway.lanes.models import Job
 from gateway.lib.clock import NAIROBI, utc_now
-from gateway.reports.models import ComplianceReport, DailyReport
+from gateway.reports.counting import count_days
+from gateway.reports.models import ComplianceReport, DailyReport, DayFigures
+from gateway.reports.sums import Sums, add_sums
+from gateway.sales.actions import JOB_KIND
 from gateway.sales.models import Invoice
 
 DAYS_BACK = 7  # how far back missing days are looked for: an installation may have been off for a week
 MOST_REFUSED = 500  # of a report that are listed; all are counted
 OPEN = (Invoice.Status.QUEUED, Invoice.Status.SENDING, Invoice.Status.UNKNOWN)
-_STRAY = timedelta(hours=1)  # ids follow the time of acceptance that closely
-_ZERO = Decimal("0.00")
 
 Kind = ComplianceReport.Kind
 
 
-@dataclass(slots=True)
-class _Sum:
-    count: int = 0
-    total: Decimal = _ZERO
-    tax: Decimal = _ZERO
-    by_letter: dict[str, dict[str, Decimal]] = field(default_factory=dict)
-
-    def add(self, row: dict[str, Any]) -> None:
-        self.count += 1
-        self.total += row["total"]
-        self.tax += row["total_tax"]
-        for letter, net in row["figures__net"].items():
-            tax = Decimal(row["figures__tax"].get(letter, "0"))
-            if Decimal(net) or tax:
-                sums = self.by_letter.setdefault(letter, {"net": _ZERO, "tax": _ZERO})
-                sums["net"] += Decimal(net)
-                sums["tax"] += tax
-
-    def shown(self) -> dict[str, Any]:
-        letters = {
-            letter: {**{name: str(amount) for name, amount in sums.items()}, "amount": str(sums["net"] + sums["tax"])}
-            for letter, sums in sorted(self.by_letter.items())
-        }
-        return {"count": self.count, "amount": str(self.total), "tax": str(self.tax), "by_tax_type": letters}
-
-
 def figures_of(company_id: int, environment: str, *, first_day: date, last_day: date) -> dict[str, Any]:
-    """What a company posted from the first to the last day, both included, and what came of it.
+    """What a company posted from the first to the last day, both included, and what came of it, so far as counted.
 
     `by_status` counts; `signed` sums signed documents by currency and kind, amounts as text with 2 decimals, and by tax
     letter; `refused` names what KRA refused and why, up to 500; `open` is how many are still on their way.
     """
-    by_status = {status.value: 0 for status in Invoice.Status}
-    signed: dict[str, dict[str, _Sum]] = {}
-    refused: list[dict[str, Any]] = []
-    for row in _rows(company_id, environment, first_day, last_day):
-        by_status[row["status"]] += 1
-        if row["status"] == Invoice.Status.SIGNED:
-            kinds = signed.setdefault(row["figures__currency"] or "KES", {kind.value: _Sum() for kind in Invoice.Kind})
-            kinds[row["kind"]].add(row)
-        elif row["status"] == Invoice.Status.REFUSED and len(refused) < MOST_REFUSED:
-            problem = row["problem"] or {}
-            kra = problem.get("kra") or {}
-            refused.append(
-                {
-                    "id": str(row["public_id"]),
-                    "reference": row["reference"],
-                    "code": kra.get("code") or problem.get("code", ""),
-                    "reason": problem.get("detail", ""),
-                }
-            )
+    days = DayFigures.objects.filter(company_id=company_id, environment=environment, day__range=(first_day, last_day))
+    counts = dict.fromkeys(("accepted", "signed", "refused", "cancelled"), 0)
+    sums: Sums = {}
+    for row in days.order_by("day", "lane"):
+        for name in counts:
+            counts[name] += getattr(row, name)
+        add_sums(sums, row.sums)
+    lanes = list(days.values_list("lane", flat=True).distinct())
+    accepted = counts.pop("accepted")
+    open_now = accepted - sum(counts.values())
+    by_status = {status.value: counts.get(status, 0) for status in Invoice.Status}
     return {
-        "accepted": sum(by_status.values()),
-        "by_status": by_status,
-        "open": sum(by_status[status] for status in OPEN),
-        "signed": {
-            currency: {kind: sums.shown() for kind, sums in kinds.items()} for currency, kinds in sorted(signed.items())
-        },
-        "refused": refused,
+        "accepted": accepted,
+        "by_status": by_status | _on_their_way(lanes, first_day, last_day, open_now),
+        "open": open_now,
+        "signed": dict(sorted(sums.items())),
+        "refused": _refused(lanes, first_day, last_day) if counts["refused"] else [],
+    }
+
+
+def _on_their_way(lanes: list[int], first_day: date, last_day: date, count: int) -> dict[str, int]:
+    """How many of the documents that are on their way KRA has or may have; the rest wait. Found by their open jobs."""
+    if not count:
+        return {}
+    begin, end = bounds(first_day, last_day)
+    jobs = Job.objects.filter(~Q(state=Job.State.CLOSED), lane__in=lanes, kind=JOB_KIND)
+    at_kra = Invoice.objects.filter(
+        pk__in=jobs.values("document_id"), accepted_at__gte=begin, accepted_at__lt=end, status__in=OPEN[1:]
+    )
+    found = Counter(at_kra.values_list("status", flat=True))
+    return {**found, Invoice.Status.QUEUED.value: max(count - found.total(), 0)}
+
+
+def _refused(lanes: list[int], first_day: date, last_day: date) -> list[dict[str, Any]]:
+    """What KRA refused, newest first; it was settled after it was accepted, which the index on it uses."""
+    begin, end = bounds(first_day, last_day)
+    found = Invoice.objects.filter(
+        lane__in=lanes, signed_at=None, settled_at__gte=begin, accepted_at__gte=begin, accepted_at__lt=end
+    ).filter(status=Invoice.Status.REFUSED)
+    named = found.order_by("-id").values("public_id", "reference", "problem")
+    return [refusal(row) for row in named[:MOST_REFUSED]]
+
+
+def refusal(row: Mapping[str, Any]) -> dict[str, Any]:
+    """How a refused document is named in a report."""
+    problem = row["problem"] or {}
+    kra = problem.get("kra") or {}
+    return {
+        "id": str(row["public_id"]),
+        "reference": row["reference"],
+        "code": kra.get("code") or problem.get("code", ""),
+        "reason": problem.get("detail", ""),
     }
 
 
@@ -94,6 +96,7 @@ def generate_daily_report(*, now: datetime | None = None) -> int:
     How many were made or made anew. A second run makes nothing, unless documents were still on their way.
     """
     today = _today(now)
+    _catch_up()
     made = 0
     for days in range(DAYS_BACK, 0, -1):
         day = today - timedelta(days=days)
@@ -108,12 +111,19 @@ def generate_compliance_reports(*, now: datetime | None = None) -> int:
 
     A second run makes nothing, unless documents were still on their way.
     """
+    _catch_up()
     made = 0
     for kind, first_day, last_day in _last_periods(_today(now)):
         for company_id, environment in _reporting(first_day, last_day):
             key = {"company_id": company_id, "environment": environment, "kind": kind, "first_day": first_day}
             made += _make(ComplianceReport, key, {"last_day": last_day}, first_day=first_day, last_day=last_day)
     return made
+
+
+def _catch_up() -> None:
+    """Count what happened up to now."""
+    seal_journal()
+    count_days()
 
 
 def _make(
@@ -144,25 +154,13 @@ def _make(
 
 def _reporting(first_day: date, last_day: date) -> Iterable[tuple[int, str]]:
     """Companies and environments with a device that was activated by then: a day without sales is reported too."""
-    _, end = _bounds(first_day, last_day)
+    _, end = bounds(first_day, last_day)
     devices = Device.objects.filter(activated_at__lt=end)
     return devices.order_by("company_id", "environment").values_list("company_id", "environment").distinct()
 
 
-def _rows(company_id: int, environment: str, first_day: date, last_day: date) -> Iterator[dict[str, Any]]:
-    """The period's invoices, newest first. There is no index on the time, and ids follow it: walk back, then stop."""
-    begin, end = _bounds(first_day, last_day)
-    columns = ("accepted_at", "public_id", "reference", "status", "kind", "total", "total_tax", "problem")
-    parts = ("figures__currency", "figures__net", "figures__tax")  # not the lines, which are most of it
-    found = Invoice.objects.filter(company_id=company_id, environment=environment).order_by("-id")
-    for row in found.values(*columns, *parts).iterator(500):
-        if row["accepted_at"] < begin - _STRAY:
-            return
-        if begin <= row["accepted_at"] < end:
-            yield row
-
-
-def _bounds(first_day: date, last_day: date) -> tuple[datetime, datetime]:
+def bounds(first_day: date, last_day: date) -> tuple[datetime, datetime]:
+    """When the first day begins and the last one ends, in Nairobi."""
     begin = datetime.combine(first_day, time(), tzinfo=NAIROBI)
     return begin, datetime.combine(last_day + timedelta(days=1), time(), tzinfo=NAIROBI)
 

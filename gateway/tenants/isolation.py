@@ -41,6 +41,7 @@ SHARED = {
     "audit.ChainHead": "the journal's chain goes through all companies",
     "audit.Anchor": "the journal's chain goes through all companies",
     "audit.Archive": "the journal's chain goes through all companies",
+    "reports.Counted": "how far the journal is counted",
     "catalog.Code": "KRA's public lists",
     "catalog.ItemClass": "KRA's public lists",
     "catalog.Notice": "KRA's public notices",
@@ -245,6 +246,8 @@ _WEB_RIGHTS = {
     "audit_chainhead": "SELECT",
     "sales_printeddocument": "SELECT, INSERT",
     "reports_zreport": "SELECT, INSERT",
+    "reports_dayfigures": "SELECT",
+    "reports_counted": "SELECT",
     "django_migrations": "SELECT",
 }
 _CHORES_RIGHTS = {

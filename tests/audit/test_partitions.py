@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from gateway.audit.archive import NotArchived, archive_month, due_months, write_month
 from gateway.audit.chain import anchor_journal, seal_journal, verify_journal
@@ -18,6 +20,7 @@ from gateway.audit.services import record
 from gateway.lanes.models import Attempt
 from gateway.lanes.months import make_months
 from gateway.lib.clock import utc_now
+from gateway.reports.logs import Filter, list_logs
 from gateway.tenants.services import onboard_company
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgres")]
@@ -152,6 +155,22 @@ def test_hot_look_ups_read_along_an_index_of_the_months_they_need(statement: str
     assert len(scans) <= most and not [line for line in plan if "-> Sort" in " ".join(line.split())], plan
 
 
+def test_a_list_of_what_happened_reads_the_newest_months_and_older_ones_only_when_it_must(company: Any) -> None:
+    now = utc_now()
+    make_months(now=now - timedelta(days=500), ahead=12)
+    for days in (0, 1, 2, 400, 401):
+        write_at(company, at=now - timedelta(days=days))
+
+    def months_read(limit: int) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            page = list_logs(company.pk, "sandbox", Filter(kind="event"), limit=limit)
+        assert len(page.entries) == limit
+        plans = [rows_of(f"EXPLAIN {query['sql']}") for query in asked if 'FROM "audit_event"' in query["sql"]]
+        return len(set(re.findall(r"on audit_event_(\d{4}_\d{2}|default)", str(plans))))
+
+    assert months_read(2) <= 7 < 12 <= months_read(5)
+
+
 # Archive
 
 
@@ -265,7 +284,7 @@ def test_a_month_that_is_being_read_stays(two_months: Any, tmp_path: Path) -> No
 # The migration
 
 
-def test_the_migration_carries_rows_keys_triggers_rights_and_policies_over(company: Any) -> None:
+def test_what_belongs_to_a_table_is_given_to_the_one_that_takes_its_place(company: Any) -> None:
     module = import_module("gateway.lanes.migrations.0005_months")
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE reader_of_months")

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.chain import seal_journal
 from gateway.devices.models import Device
+from gateway.lanes.models import Job
 from gateway.lib.clock import NAIROBI
+from gateway.reports.counting import count_days
 from gateway.reports.models import ComplianceReport, DailyReport
 from gateway.reports.services import figures_of, generate_compliance_reports, generate_daily_report
+from gateway.sales.actions import tell_of
 from gateway.sales.models import Invoice
 from tests.tenants.factories import make_active, make_company, make_stranger
 
@@ -58,9 +62,17 @@ def sale(device: Device, at: datetime, status: str = "signed", **changes: Any) -
         "status": status,
         "accepted_at": at,
         **(signed if status == "signed" else {}),
+        **({"settled_at": at} if status in {"refused", "cancelled"} else {}),
         **changes,
     }
-    return Invoice.objects.create(**fields)
+    invoice = Invoice.objects.create(**fields)
+    if status in {"queued", "sending", "unknown"}:
+        state = "queued" if status == "queued" else "started"
+        Job.objects.create(lane=device.lane, kind="invoice", document_id=invoice.pk, state=state)
+    tell_of(invoice, "invoice.accepted")
+    if status in {"signed", "refused", "cancelled"}:
+        tell_of(invoice, f"invoice.{status}")
+    return invoice
 
 
 def nairobi(day: int, hour: int, minute: int = 0) -> datetime:
@@ -68,6 +80,8 @@ def nairobi(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 def friday(device: Device) -> dict[str, Any]:
+    seal_journal()
+    count_days()
     return figures_of(device.company_id, device.environment, first_day=FRIDAY, last_day=FRIDAY)
 
 
@@ -159,6 +173,7 @@ def test_a_report_with_documents_on_their_way_is_made_anew_when_they_are_settled
     generate_daily_report(now=NOW)
     assert generate_daily_report(now=NOW) == 0
     Invoice.objects.filter(pk=late.pk).update(status="signed", number=9000, signature="S" * 16)
+    tell_of(late, "invoice.signed")
     assert generate_daily_report(now=NOW + timedelta(days=1)) == 2
     report = DailyReport.objects.get(day=FRIDAY)
     assert (report.figures["open"], report.figures["by_status"]["signed"]) == (0, 1)
