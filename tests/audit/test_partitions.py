@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
@@ -22,6 +23,7 @@ from gateway.lanes.months import make_months
 from gateway.lib.clock import utc_now
 from gateway.reports.logs import Filter, list_logs
 from gateway.tenants.services import onboard_company
+from tests.tenants.secured import Secured
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgres")]
 
@@ -282,6 +284,37 @@ def test_a_month_that_is_being_read_stays(two_months: Any, tmp_path: Path) -> No
 
 
 # The migration
+
+
+def test_an_installation_with_rows_keeps_them_and_goes_on_counting(database_url: str) -> None:
+    before = Secured(dict.fromkeys(("web", "owner", "engine", "chores"), database_url))
+    before.manage("migrate", "-v0", "lanes", "0004_attempts_by_time")
+    before.manage("migrate", "-v0", "audit", "0004_append_only")
+    with before.speaking("owner") as old:
+        old.execute(
+            "INSERT INTO audit_event (public_id, environment, name, actor, data, at, position, seal) "
+            "SELECT gen_random_uuid(), '', 'x.y', '', '{}', timestamptz '2026-09-15' + g * interval '1 day', g, 'x' "
+            "FROM generate_series(1, 100) g"
+        )
+        kept = old.execute("SELECT * FROM audit_event ORDER BY id").fetchall()
+    before.manage("migrate", "-v0")
+    with before.speaking("owner") as now:
+        assert now.execute("SELECT * FROM audit_event ORDER BY id").fetchall() == kept
+        assert rows_in(now, "audit_event_2026_10") == 31 and rows_in(now, "audit_event_default") == 0
+        added = now.execute(
+            "INSERT INTO audit_event (public_id, environment, name, actor, data) "
+            "VALUES (gen_random_uuid(), '', 'x.y', '', '{}') RETURNING id"
+        ).fetchone()
+        assert added is not None and added["id"] > 100
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="append-only"):
+            now.execute("UPDATE audit_event SET actor = 'x'")
+    assert "0 tables made" in before.manage("partitions").stdout
+
+
+def rows_in(made: psycopg.Connection[dict[str, Any]], table: str) -> int:
+    row = made.execute(f"SELECT count(*) AS n FROM {table}").fetchone()
+    assert row is not None
+    return int(row["n"])
 
 
 def test_what_belongs_to_a_table_is_given_to_the_one_that_takes_its_place(company: Any) -> None:
