@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from django.db import close_old_connections
 
@@ -23,9 +23,7 @@ from gateway.catalog.shelf import Shelf
 from gateway.devices.activation import activate_device
 from gateway.devices.desk import Desk
 from gateway.devices.models import Device
-from gateway.devices.queries import app_for, credentials_for, profile_for, session_for
 from gateway.devices.services import add_device
-from gateway.kra.client import Client
 from gateway.lanes import local
 from gateway.lanes.engine import Engine
 from gateway.lanes.models import Lane
@@ -41,7 +39,6 @@ from tests.servers import Simulator
 from tests.tenants.factories import make_company
 
 T = TypeVar("T")
-Flavour = Literal["oscu_direct", "gavaconnect"]
 REST_SECONDS = (0.02, 0.05, 0.1)
 KILL_SECONDS = 30.0  # a process that dies waits for nobody, but for its database to hang up
 SUGAR = ItemRow(code="SUGAR", name="Brown sugar 1kg", item_class="5016150900", tax_type="B", quantity_unit="KG")
@@ -126,8 +123,6 @@ class Street:
             self.simulator.approve(pin, code, device.serial)
             active = activate_device(device=device, now=utc_now())
             assert active.status == Device.Status.ACTIVE, active.problem
-            if profile_for(device).flavour == "gavaconnect":
-                asyncio.run(_ask_for_classes(device))
         self.do(lambda: sync_items(company=made.company, environment="sandbox", rows=[SUGAR, BREAD], now=utc_now()))
         opened = [
             Counter(f"{pin}/{code}", pin, code, made.company.pk, device.lane_id, device.serial)
@@ -229,14 +224,6 @@ class Street:
         put_away_lanes()
 
 
-async def _ask_for_classes(device: Device) -> None:
-    """KRA's gateway takes nothing of a branch that never asked for the item classes."""
-    profile = profile_for(device)
-    async with session_for(profile) as session:
-        client = Client(profile, session=session, app=app_for(profile))
-        await client.item_classes(credentials_for(device))
-
-
 async def _die(process: Process) -> None:
     await kill(process.engine)
     await process.desk.close()
@@ -268,20 +255,12 @@ def held(counter: Counter) -> str:
 
 
 @contextlib.contextmanager
-def street(
-    simulator: Simulator, settings: Any, *, late_seconds: float, flavour: Flavour = "oscu_direct"
-) -> Iterator[Street]:
+def street(simulator: Simulator, settings: Any, *, late_seconds: float) -> Iterator[Street]:
     """An empty street until the block ends; KRA as on its first day."""
     simulator.reset()
     put_away_lanes()
-    if flavour == "gavaconnect":
-        settings.KRA_SANDBOX_PROFILE = "simulator_gavaconnect"
-        settings.KRA_SANDBOX_BASE_URL = f"{simulator.url}/gavaconnect/etims-oscu/api/v1"
-        settings.KRA_APP_CONSUMER_KEY, settings.KRA_APP_CONSUMER_SECRET = "sim-consumer", "sim-secret"
-        settings.KRA_APP_ID = "app-1"
-    else:
-        settings.KRA_SANDBOX_PROFILE = "simulator"
-        settings.KRA_SANDBOX_BASE_URL = f"{simulator.url}/oscu/etims-api"
+    settings.KRA_SANDBOX_PROFILE = "simulator"
+    settings.KRA_SANDBOX_BASE_URL = f"{simulator.url}/oscu/etims-api"
     settings.KRA_SANDBOX_RECEIPT_URL = f"{simulator.url}/common/link/etims/receipt/indexEtimsReceiptData?Data="
     settings.ENGINE_LATE_SECONDS = late_seconds
     with asyncio.Runner() as runner:

@@ -9,7 +9,7 @@ import pytest
 from tests.servers import Simulator
 
 if TYPE_CHECKING:
-    from tests.lanes.shops import Counter, Flavour, Street
+    from tests.lanes.shops import Counter, Street
 
 LATE_SECONDS = 1.0
 
@@ -23,23 +23,11 @@ def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Ite
 
 
 @pytest.fixture
-def flavour() -> "Flavour":
-    """How KRA is reached; a test may name others."""
-    return "oscu_direct"
-
-
-@pytest.fixture
-def shops(
-    url: str, django_db_blocker: Any, simulator: Simulator, settings: Any, flavour: "Flavour"
-) -> "Iterator[Street]":
+def shops(url: str, django_db_blocker: Any, simulator: Simulator, settings: Any) -> "Iterator[Street]":
     from tests.lanes.bench import pointed_at
     from tests.lanes.shops import street
 
-    with (
-        django_db_blocker.unblock(),
-        pointed_at(url),
-        street(simulator, settings, late_seconds=LATE_SECONDS, flavour=flavour) as made,
-    ):
+    with django_db_blocker.unblock(), pointed_at(url), street(simulator, settings, late_seconds=LATE_SECONDS) as made:
         made.start_process()
         yield made
 

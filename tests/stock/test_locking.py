@@ -7,15 +7,22 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import F
 
+from gateway.devices.models import Device
 from gateway.kra.codes import StockReason
 from gateway.lanes.actions import lock_lane
+from gateway.lanes.models import Lane
 from gateway.sales.actions import retry_invoice
+from gateway.sales.doubts import find_doubt, sign_by_hand
 from gateway.sales.models import Invoice
+from gateway.stock.models import Balance
 from gateway.stock.services import set_policy, transfer_stock
 from gateway.tenants.models import Company
 from tests.lanes.shops import Counter, Street, in_thread
-from tests.stock.yard import TODAY, adds_up, book, both_have, goods, lane_of, open_stock, reported, sell
+from tests.sales.test_doubts import receipt
+from tests.sales.waiting import make_doubtful
+from tests.stock.yard import TODAY, adds_up, balance, book, both_have, goods, lane_of, open_stock, reported, sell
 
 pytestmark = pytest.mark.needs_database
 MEANWHILE_SECONDS = 0.7
@@ -103,3 +110,23 @@ def test_a_transfer_and_an_engine_do_not_lock_each_other_out(shops: Street) -> N
     reported(shops, market)
     both_have(shops, shop, 80)
     both_have(shops, market, 25)
+
+
+def test_a_sale_signed_by_hand_and_an_engine_do_not_lock_each_other_out(shops: Street, counter: Counter) -> None:
+    open_stock(shops, counter, 100)
+    device = Device.objects.get(serial=counter.device)
+    invoice, seen = make_doubtful(device), receipt(control_unit_id=device.control_unit_id)
+    Invoice.objects.filter(pk=invoice.pk).update(figures={"lines": [{"item_code": "SUGAR", "quantity": "2"}]})
+    stock, busy = lane_of(counter), Busy()
+    balances = Balance.objects.filter(lane=stock)
+    shops.at_once(
+        in_thread(
+            lambda: busy.hold(lambda: lock_lane(stock.pk), lambda: balances.update(kra_quantity=F("kra_quantity")))
+        ),
+        in_thread(
+            lambda: busy.meanwhile(
+                lambda: sign_by_hand(find_doubt(Lane.objects.get(pk=invoice.lane_id)), seen, actor="operator:w")
+            )
+        ),
+    )
+    assert balance(counter).quantity == 98
