@@ -93,9 +93,9 @@ class Shelf:
         """Read the rates again when they are asked for next."""
         self._rates.forget(environment)
 
-    async def rates(self, environment: str) -> dict[TaxClass, Decimal]:
-        """The tax rates in force, percent, by letter."""
-        return await self._rates.get(environment)
+    async def rates(self, environment: str, *, afresh: bool = False) -> dict[TaxClass, Decimal]:
+        """The tax rates in force, percent, by letter. `afresh`: read now."""
+        return await (self._rates.afresh(environment) if afresh else self._rates.get(environment))
 
     async def _read_rates(self, environment: str) -> dict[TaxClass, Decimal]:
         rates = dict(DEFAULT_RATES)

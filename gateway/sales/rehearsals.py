@@ -41,8 +41,8 @@ def rehearse(sale: SaleIn, *, type: ReceiptType, caller: Caller, wanted: Form, a
 
 
 async def _row(sale: SaleIn, caller: Caller) -> dict[str, Any]:
-    desk, shelf = Desk(_read), Shelf(_read)
-    seat = chosen_seat(await desk.of_company(caller.company_id, caller.environment), sale, caller, None)
+    desk, shelf = Desk(_read), Shelf(_read)  # afresh: to wait for somebody else's reading takes an event loop
+    seat = chosen_seat(await desk.of_company(caller.company_id, caller.environment, afresh=True), sale, caller, None)
     wrongs = check(sale, now=utc_now())
     if len(sale.lines) > MOST_LINES:
         raise Invalid(wrongs)
@@ -53,7 +53,7 @@ async def _row(sale: SaleIn, caller: Caller) -> dict[str, Any]:
         items = marked({**items, **shown(new.values())}, sale)
         named = {wrong.field for wrong in wrongs}
         wrongs += [wrong for wrong in [*amiss, *more] if wrong.field not in named]
-    rates = await shelf.rates(caller.environment)
+    rates = await shelf.rates(caller.environment, afresh=True)
     result, more = work_out(sale, items=items, rates=rates, seat=seat)
     if wrongs or more:
         named = {wrong.field for wrong in wrongs}
