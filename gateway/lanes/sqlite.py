@@ -7,6 +7,7 @@ import asyncio
 import json
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +79,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="engine-reader")
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._rests: dict[int, float] = {}  # when lanes go on, by the clock that nobody can set back
         self._closed = False
 
     async def open(self) -> None:
@@ -181,6 +183,14 @@ class SqliteStore:
             self._advance(request, batch.may_start, committed)
         return committed
 
+    def _left(self, request: LaneRequest, lane: dict[str, Any]) -> float | None:
+        """How long the lane rests yet (seconds); no longer than was said here, though the clock went back since."""
+        resting: float | None = lane["resting"]
+        if resting is None or request.lane_id not in self._rests:
+            return resting
+        left = min(resting, self._rests[request.lane_id] - time.monotonic())
+        return left if left > 0 else None
+
     def _statement(self, statement: Statement, row: Row) -> list[dict[str, Any]]:
         first, *others = statement.sqlite
         returned = self._run(first, row)
@@ -193,7 +203,7 @@ class SqliteStore:
         lane = self._run(LANE, (request.lane_id,))[0]
         if lane["owner"] == self.token.hex and not (request.settled or request.resume):
             return  # its turn is running here; the settlement will look for the next job
-        rest = request.rest_seconds if request.settled else None if request.ends_rest else lane["resting"]
+        rest = request.rest_seconds if request.settled else None if request.ends_rest else self._left(request, lane)
         job = next(iter(self._run(NEXT_JOB, (request.lane_id,))), None)
         hold = request.hold_reason or lane["hold_reason"]
         failures = lane["failures"] + 1 if request.failed else 0 if request.settled else lane["failures"]
@@ -213,6 +223,10 @@ class SqliteStore:
                 "seconds": rest or 0,
             },
         )
+        if rest is None:
+            self._rests.pop(request.lane_id, None)
+        elif request.settled:
+            self._rests[request.lane_id] = time.monotonic() + rest
         if job is None:
             return
         if not goes:

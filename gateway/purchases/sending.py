@@ -8,7 +8,7 @@ an import may be sent again at will. The stock comes in with the confirmation.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from gateway.devices.desk import Desk, Seat
@@ -24,6 +24,7 @@ from gateway.lanes.engine import LeaseLost, Turn
 from gateway.lanes.store import Effect, Settlement
 from gateway.lanes.stored import json_value, moment_value
 from gateway.lanes.telling import TELL_HELD
+from gateway.lanes.watch import Watch
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
@@ -75,6 +76,7 @@ class Sending:
     def __init__(self, desk: Desk, *, late_seconds: float | None = None) -> None:
         self._desk = desk
         self._late_seconds = late_seconds  # None: as the connection profile says
+        self._watch = Watch()
 
     async def purchase(self, turn: Turn) -> Settlement:
         """Carry one purchase to KRA."""
@@ -202,7 +204,7 @@ class Sending:
     def _is_late(self, case: Case) -> bool:
         """Whether no earlier message can land any more."""
         late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
-        return case.unanswered_at is None or utc_now() - case.unanswered_at >= timedelta(seconds=late)
+        return case.unanswered_at is None or self._watch.seconds(case.turn.started.job_id, case.unanswered_at) >= late
 
     # --- imports
 

@@ -5,13 +5,13 @@ KRA has no idempotency key: its key is the number, and its counter moves only wh
 1. A job that was started before and whose end is not known is looked up first. Found and ours: its receipt is adopted.
    Not found: the identical body is sent again under the same number.
 2. A number leaves its invoice only when no try of it is unanswered, or KRA says it has none `late_seconds` after the
-   last try (a request can land late).
+   last try (a request can land late; `lanes.watch` counts them).
 3. A duplicate or a higher expected number is no proof of anything and is looked up; a lower one holds the lane.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -39,6 +39,7 @@ from gateway.lanes.engine import LeaseLost, Turn
 from gateway.lanes.store import Effect, Read, Settlement, StoreDown
 from gateway.lanes.stored import json_value, moment_value
 from gateway.lanes.telling import TELL_HELD
+from gateway.lanes.watch import Watch
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
@@ -110,6 +111,7 @@ class Signing:
         self._read = read
         self._rebuilding = Rebuilding(desk, shelf or Shelf(read), read)
         self._late_seconds = late_seconds  # None: as the connection profile says
+        self._watch = Watch()
 
     async def __call__(self, turn: Turn) -> Settlement:
         started = turn.started
@@ -250,7 +252,7 @@ class Signing:
     def _is_late(self, case: Case) -> bool:
         """Whether no try of the number can land any more."""
         late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
-        return case.unanswered_at is None or utc_now() - case.unanswered_at >= timedelta(seconds=late)
+        return case.unanswered_at is None or self._watch.seconds(case.turn.started.job_id, case.unanswered_at) >= late
 
     async def _send(self, case: Case) -> Settlement:
         document = case.turn.started.document

@@ -14,7 +14,7 @@ The balance is absolute. It may be told as often as one likes.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ from gateway.lanes.engine import LeaseLost, Turn
 from gateway.lanes.store import Effect, Settlement
 from gateway.lanes.stored import json_value, moment_value
 from gateway.lanes.telling import TELL_HELD
+from gateway.lanes.watch import Watch
 from gateway.lib.clock import utc_now
 from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
@@ -117,6 +118,7 @@ class Reporting:
     def __init__(self, desk: Desk, *, late_seconds: float | None = None) -> None:
         self._desk = desk
         self._late_seconds = late_seconds  # None: as the connection profile says
+        self._watch = Watch()
 
     async def __call__(self, turn: Turn) -> Settlement:
         row = turn.started.document
@@ -300,7 +302,7 @@ class Reporting:
 
     def _is_late(self, case: Case) -> bool:
         late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
-        return case.unanswered_at is None or utc_now() - case.unanswered_at >= timedelta(seconds=late)
+        return case.unanswered_at is None or self._watch.seconds(case.turn.started.job_id, case.unanswered_at) >= late
 
     # --- the balances
 

@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=20, help="how many; 0 runs the scenarios only")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--shape", choices=SHAPES, default="both")
-    parser.add_argument("--seconds", type=float, default=25.0, help="how long each seed sells and breaks")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long each seed sells and breaks")
     parser.add_argument("--report", type=Path, default=Path("var/chaos.json"))
     parser.add_argument("--scenarios", nargs="*", metavar="NAME", help="only these; none at all: leave them out")
     parser.add_argument("--short", action="store_true", help="one short storm a shape and some scenarios, as CI does")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
 from gateway.audit.models import Event
 from gateway.lanes.actions import hold_lane, release_lane
@@ -191,6 +192,20 @@ def test_the_lanes_number_never_goes_back(process: Bench, store: Store, lane: La
     started = process.start(store, lane)
     process.commit(store, Settle(started, refused(started, used=None)))
     assert fresh(lane).next_number == 20
+
+
+def test_on_sqlite_a_rest_ends_in_time_though_the_clock_went_back_meanwhile(
+    process: Bench, store: Store, lane: Lane
+) -> None:
+    if is_postgres():  # whose clock is that of its server, not of the process
+        return
+    first = process.start(store, lane, "POS-1")
+    process.commit(store, Settle(first, handed_back(first, rest_seconds=0.3, rest_reason="KRA is away")))
+    Lane.objects.filter(pk=lane.pk).update(due_at=F("due_at") + timedelta(hours=1))  # as an earlier clock sees it
+    early = process.commit(store, Look(lane.pk))
+    assert not early.started and 0 < early.resting[lane.pk] <= 0.3
+    time.sleep(0.35)
+    assert [one.document_id for one in process.commit(store, Look(lane.pk)).started] == [first.document_id]
 
 
 def test_a_lane_that_rests_starts_nothing_until_its_time(process: Bench, store: Store, lane: Lane) -> None:
