@@ -15,7 +15,6 @@ from gateway.lanes.store import Effect, Read, Settlement, Statement
 from gateway.lib.killpoint import reached
 from gateway.lib.money import money
 
-HEAD_OFFICE = "00"  # registering items is a head-office job in KRA's specifications
 IDLE_SECONDS = 60.0
 
 _COLUMNS = """
@@ -116,7 +115,7 @@ class Registration:
         started, row = turn.started, turn.started.document
         if not row:
             return Settlement(state="closed", error="the item is gone", effects=[await self._wake_waiting(turn)])
-        seat = await self._speaker(row["company_id"], row["environment"])
+        seat = await self._desk.speaker(row["company_id"], row["environment"])
         if seat is None:
             return Settlement(
                 state="queued",
@@ -155,10 +154,6 @@ class Registration:
         row = {"job_id": turn.started.job_id}
         lanes = tuple(lane["woken_lane_id"] for lane in await self._read(WAITING_LANES, row))
         return Effect(WAKE_WAITING, row, lanes=lanes)
-
-    async def _speaker(self, company_id: int, environment: str) -> Seat | None:
-        active = [seat for seat in await self._desk.of_company(company_id, environment) if seat.is_active]
-        return min(active, key=lambda seat: seat.row["branch_code"] != HEAD_OFFICE, default=None)
 
 
 def _document(row: dict[str, Any]) -> ItemDocument:

@@ -19,6 +19,7 @@ from gateway.kra.documents import Credentials
 from gateway.kra.profiles import Flavour, Profile
 from gateway.lanes.store import Read, Statement
 from gateway.lib.remembered import Remembered
+from gateway.tenants.models import HEAD_OFFICE
 from gateway.tenants.vault import device_key_aad, open_wrapped
 
 FORGET_SECONDS = 2.0
@@ -91,7 +92,8 @@ class Desk:
 
         Raises LookupError when it does not exist.
         """
-        return await self._seats.get(device_id)
+        seat = await self._seats.get(device_id)
+        return seat if seat.is_active else await self._seats.afresh(device_id)  # it may just have been activated
 
     async def of_company(self, company_id: int, environment: str, *, afresh: bool = False) -> list[Seat]:
         """All devices of a company in an environment, retired ones too, in order of their making.
@@ -100,6 +102,19 @@ class Desk:
         """
         key = (company_id, environment)
         return await (self._companies.afresh(key) if afresh else self._companies.get(key))
+
+    async def speaker(self, company_id: int, environment: str, *, branch: str | None = None) -> Seat | None:
+        """The active device that speaks for a branch, or for the whole company: the head office's, else any.
+
+        None when there is none, now.
+        """
+        for afresh in (False, True):
+            seats = [seat for seat in await self.of_company(company_id, environment, afresh=afresh) if seat.is_active]
+            if branch is not None:
+                seats = [seat for seat in seats if seat.row["branch_code"] == branch]
+            if seats:
+                return min(seats, key=lambda seat: seat.row["branch_code"] != HEAD_OFFICE)
+        return None
 
     async def _read_seat(self, device_id: int) -> Seat:
         rows = await self._read(BY_ID, {"device_id": device_id})

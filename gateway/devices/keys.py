@@ -28,9 +28,9 @@ from gateway.kra.errors import DeviceTrouble, KraError, Refused
 from gateway.kra.profiles import Profile
 from gateway.lanes.models import Lane
 from gateway.lanes.services import lane_for
+from gateway.tenants.models import HEAD_OFFICE
 from gateway.tenants.vault import device_key_aad, seal_for
 
-HEAD_OFFICE = "00"
 _NOT_ACTIVE = (Device.Status.WAITING, Device.Status.ACTIVATING, Device.Status.TROUBLE)
 
 

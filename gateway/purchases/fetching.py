@@ -26,9 +26,8 @@ from gateway.kra.documents import Credentials
 from gateway.kra.errors import KraError, plain
 from gateway.lib.crypto import SealBroken
 from gateway.purchases.models import Bill, ImportedItem, SupplierInvoice
-from gateway.tenants.models import Company
+from gateway.tenants.models import HEAD_OFFICE, Company
 
-HEAD_OFFICE = "00"
 OVERLAP = timedelta(minutes=2)  # rows become visible late: ask for a little more than what is new
 PURCHASES, IMPORTS = "purchase_sales_list", "import_item_list"
 CALL_SECONDS = 60.0

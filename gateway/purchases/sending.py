@@ -30,9 +30,9 @@ from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
 from gateway.purchases import statements
 from gateway.stock.booking import BOOK
+from gateway.tenants.models import HEAD_OFFICE
 
 T = TypeVar("T")
-HEAD_OFFICE = "00"
 NO_DEVICE_SECONDS = 60.0
 
 
@@ -90,8 +90,7 @@ class Sending:
         row = turn.started.document
         if not row or row["status"] not in ("accepted", "unknown"):
             return Settlement(state="closed", error="it is not to be sent any more")
-        seats = await self._desk.of_company(row["company_id"], row["environment"])
-        seat = next((one for one in seats if one.is_active and one.row["branch_code"] == HEAD_OFFICE), None)
+        seat = await self._desk.speaker(row["company_id"], row["environment"], branch=HEAD_OFFICE)
         if seat is None:
             return Settlement(
                 state="started" if turn.started.in_doubt else "queued",

@@ -26,11 +26,11 @@ from gateway.lanes.actions import lock_lane
 from gateway.lanes.models import Lane
 from gateway.lanes.services import lane_for, queue_job
 from gateway.lib.clock import NAIROBI
-from gateway.purchases.fetching import HEAD_OFFICE, head_office, match_bills
+from gateway.purchases.fetching import head_office, match_bills
 from gateway.purchases.models import Bill, Decided, ImportedItem, SupplierInvoice
 from gateway.stock.booking import booking_row
 from gateway.stock.services import Goods, StockRefused, Wrong, goods_lines
-from gateway.tenants.models import Company
+from gateway.tenants.models import HEAD_OFFICE, Company
 
 PURCHASE_JOB, IMPORT_JOB = "purchase", "import"
 CENT = Decimal("0.01")

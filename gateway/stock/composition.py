@@ -1,16 +1,14 @@
 """Tell KRA that an item is made with so much of another. Saying it again is harmless, so every doubt is a repeat."""
 
 from decimal import Decimal
-from typing import Any
 
-from gateway.devices.desk import Desk, Seat
+from gateway.devices.desk import Desk
 from gateway.kra.calls import stock as calls
 from gateway.kra.errors import Busy, DeviceTrouble, KraError, NoAnswer, NotSent, plain
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import Turn
 from gateway.lanes.store import Effect, Settlement, Statement
 
-HEAD_OFFICE = "00"
 IDLE_SECONDS = 60.0
 _COLUMNS = """
 c.id, c.quantity, i.company_id, i.environment, i.kra_code AS item_code, p.kra_code AS component_code
@@ -49,7 +47,7 @@ class Composition:
         row = turn.started.document
         if not row:
             return Settlement(state="closed", error="the component was taken out of its recipe")
-        seat = await self._speaker(row)
+        seat = await self._desk.speaker(row["company_id"], row["environment"])
         if seat is None:
             return Settlement(state="queued", rest_seconds=IDLE_SECONDS, rest_reason="No device is active yet.")
         turn.check_lease()
@@ -65,10 +63,6 @@ class Composition:
             return _not_told(turn, error)
         told = Effect(ENDED, {"id": row["id"], "problem": None})
         return Settlement(state="closed", effects=[attempt_effect(turn.started, exchange), told])
-
-    async def _speaker(self, row: Any) -> Seat | None:
-        active = [seat for seat in await self._desk.of_company(row["company_id"], row["environment"]) if seat.is_active]
-        return min(active, key=lambda seat: seat.row["branch_code"] != HEAD_OFFICE, default=None)
 
 
 def _not_told(turn: Turn, error: KraError) -> Settlement:

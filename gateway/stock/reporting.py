@@ -126,7 +126,7 @@ class Reporting:
             return Settlement(state="closed", error="the movement is gone")
         if row["status"] not in ("sending", "unknown", "reported"):
             return Settlement(state="closed", error=f"the movement was {row['status']} already")
-        seat = await self._speaker(row)
+        seat = await self._desk.speaker(row["company_id"], row["environment"], branch=row["branch"])
         if seat is None:
             return Settlement(
                 state="started" if row["status"] == "unknown" else "queued",
@@ -151,10 +151,6 @@ class Reporting:
             lane_id = turn.started.lane_id
             case.host.rests(lane_id, lambda seconds: turn.engine.end_rest(lane_id, after_seconds=seconds))
         return settlement
-
-    async def _speaker(self, row: Any) -> Seat | None:
-        seats = await self._desk.of_company(row["company_id"], row["environment"])
-        return next((seat for seat in seats if seat.is_active and seat.row["branch_code"] == row["branch"]), None)
 
     def _case(self, turn: Turn, seat: Seat) -> Case:
         row = turn.started.document

@@ -97,6 +97,9 @@ class Company(models.Model):
         return f"{self.name} ({self.pin})"
 
 
+HEAD_OFFICE = "00"  # KRA's code of it; items, purchases and imports are its work
+
+
 class Branch(models.Model):
     """A place of business; its two-digit code is KRA's, 00 is the head office."""
 

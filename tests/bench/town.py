@@ -75,9 +75,9 @@ def settle(numbers: range, branches: int, keys: dict[str, str]) -> Iterator[dict
                 code=f"ITEM-{place}",
                 name=f"Thing {place} of the shelf",
                 tax_type="B",
-                item_class="5059690800",
+                item_class="5016150900",
                 packaging_unit="NT",
-                quantity_unit="U",
+                quantity_unit="TU",
                 kra_code=ITEM,
                 status="registered",
             )

@@ -20,6 +20,7 @@ def careful(shop: Shop) -> Shop:
     assert shop.call("PUT", "/api/stock/policy/", {"allow_negative_stock": False}).status == 200
     body = {"reference": "OPEN", "branch": "00", "lines": [{**SUGAR, "quantity": "10"}]}
     assert shop.call("POST", "/api/stock/opening/", body).status == 201
+    time.sleep(FORGET_SECONDS + 0.5)
     return shop
 
 
