@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
+
 from tests import servers
 from tests.chaos.plant import Foundry, Plant
 from tests.chaos.scenarios.stories import Story, story
@@ -72,7 +74,10 @@ def _restore(plant: Plant, backup: Path) -> None:
         program.stop()
     if plant.shape == "postgres":
         program_file = servers.postgres_programs() / "pg_restore"
-        command = [str(program_file), "--clean", "--if-exists", f"--dbname={plant.database_url}", str(backup)]
+        with psycopg.connect(plant.database_url, autocommit=True) as connection:  # --clean cannot drop a table by month
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        command = [str(program_file), "--exit-on-error", f"--dbname={plant.database_url}", str(backup)]
         subprocess.run(command, check=True, capture_output=True)
     else:
         file = _file(plant)
