@@ -74,10 +74,14 @@ class Turn:
 
     started: Started
     engine: "Engine"
+    lapses: int = 0  # of the engine, when the lane was taken
 
     def check_lease(self) -> None:
-        """Raise LeaseLost unless this process's heartbeat is fresh."""
-        if time.monotonic() >= self.engine.lease_until:
+        """Raise LeaseLost unless this process's heartbeat is fresh, and has been ever since the lane was taken.
+
+        A process that wakes up may renew its lease before it looks; its lanes can be somebody else's all the same.
+        """
+        if self.lapses != self.engine.lapses or time.monotonic() >= self.engine.lease_until:
             raise LeaseLost
 
 
@@ -129,6 +133,7 @@ class Engine:
         self.rest_seconds = tuple(rest_seconds)
         self.lease_seconds = lease_seconds
         self.lease_until = 0.0
+        self.lapses = 0  # how often the lease had run out before it was renewed
         self.gauges = Gauges()
         self.observe: Callable[[Batch, Committed], None] | None = None  # told of every commit, for metrics
         self._announce = announce  # tells other processes which documents are settled
@@ -301,6 +306,7 @@ class Engine:
 
     async def _commit(self, batch: Batch, arrivals: list[_Arrival]) -> None:
         reached("before commit")
+        lapses = self.lapses
         committed = await self.store.commit(batch)
         reached("after commit")
         self.gauges.commits += 1
@@ -310,7 +316,7 @@ class Engine:
         for settle in batch.settles:
             self._settling.discard(settle.started.lane_id)
         for started in committed.started:
-            self._run(started)
+            self._run(started, lapses)
         for lane_id, seconds in committed.resting.items():
             asyncio.get_running_loop().call_later(seconds + 0.005, self._look, lane_id)
         self._tell_settled(batch, committed)
@@ -369,14 +375,15 @@ class Engine:
 
     # --- turns
 
-    def _run(self, started: Started) -> None:
-        task = asyncio.create_task(self._turn(started), name=f"turn of lane {started.lane_id}")
+    def _run(self, started: Started, lapses: int) -> None:
+        task = asyncio.create_task(self._turn(Turn(started, self, lapses)), name=f"turn of lane {started.lane_id}")
         self._turns[started.lane_id] = task
         self.gauges.running = len(self._turns)
 
-    async def _turn(self, started: Started) -> None:
+    async def _turn(self, turn: Turn) -> None:
+        started = turn.started
         try:
-            settlement = await self.handlers[started.kind](Turn(started, self))
+            settlement = await self.handlers[started.kind](turn)
         except LeaseLost:
             settlement = Settlement(state="started", rest_seconds=1.0, error="the lease ran out before sending")
         except asyncio.CancelledError:
@@ -403,6 +410,7 @@ class Engine:
 
     async def _beat(self) -> None:
         began = time.monotonic()
+        self.lapses += began >= self.lease_until
         await self.store.beat(self.lease_seconds)
         self.lease_until = began + self.lease_seconds * 0.8
 
