@@ -1,7 +1,6 @@
 """What a sale costs the database: two commits, and so many statements, however many sales and lines share them."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from typing import Any, cast
@@ -18,8 +17,6 @@ from gateway.wiring import build_store
 from tests.lanes.bench import (
     Bench,
     Operation,
-    bench,
-    fresh_database,
     intake,
     is_postgres,
     make_lanes,
@@ -39,18 +36,6 @@ FRAME = 2  # BEGIN and COMMIT
 KEPT = 6 if is_postgres() else 10
 SETTLED = 7 if is_postgres() else 8
 REMEMBERED = {"items_by_code", "current_rates", "device_by_id", "devices_of_company"}  # for some seconds
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
-
-
-@pytest.fixture
-def process(url: str, django_db_blocker: Any) -> Iterator[Bench]:
-    with django_db_blocker.unblock(), pointed_at(url), bench() as made:
-        yield made
 
 
 def test_the_statements_of_a_commit_are_the_same_for_one_sale_and_for_many(process: Bench) -> None:

@@ -2,12 +2,10 @@
 
 import asyncio
 import itertools
-import os
 import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,15 +19,12 @@ from gateway.sales.models import Invoice
 from gateway.wiring import build_store
 from tests.lanes.bench import (
     Bench,
-    bench,
     fresh,
-    fresh_database,
     handed_back,
     intake,
     jobs,
     make_lanes,
     plain_row,
-    pointed_at,
     signed,
     unknown,
 )
@@ -37,18 +32,6 @@ from tests.lanes.engines import PATIENCE, in_thread, kept, numbers, rests, settl
 from tests.lanes.shaky import Shaky
 
 pytestmark = pytest.mark.needs_database
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
-
-
-@pytest.fixture
-def process(url: str, django_db_blocker: Any) -> Iterator[Bench]:
-    with django_db_blocker.unblock(), pointed_at(url), bench() as made:
-        yield made
 
 
 @pytest.fixture

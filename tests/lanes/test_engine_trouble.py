@@ -1,9 +1,7 @@
 """The engine when it is stopped, killed, or its database goes away: a real store behind a failing connection."""
 
 import asyncio
-import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,15 +14,12 @@ from gateway.sales.models import Invoice
 from gateway.wiring import build_store
 from tests.lanes.bench import (
     Bench,
-    bench,
     events,
     fresh,
-    fresh_database,
     intake,
     is_postgres,
     jobs,
     make_lanes,
-    pointed_at,
     receipt,
     refused,
     signed,
@@ -33,18 +28,6 @@ from tests.lanes.engines import PATIENCE, in_thread, kept, numbers, settled, sig
 from tests.lanes.shaky import Shaky, kill
 
 pytestmark = pytest.mark.needs_database
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
-
-
-@pytest.fixture
-def process(url: str, django_db_blocker: Any) -> Iterator[Bench]:
-    with django_db_blocker.unblock(), pointed_at(url), bench() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Processes share lanes through leases in PostgreSQL: who may take a lane, and what a late one may still write."""
 
 import asyncio
-import os
 import random
 import threading
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ from tests.lanes.bench import (
     events,
     expire,
     fresh,
-    fresh_database,
     intake,
     invoice_of,
     job_of,
@@ -45,12 +43,6 @@ from tests.lanes.bench import (
 from tests.lanes.engines import settled
 
 pytestmark = pytest.mark.only_on("postgres")  # SQLite has one process, and so no leases
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ design). At the end KRA is well again, and everything must settle.
 """
 
 import itertools
-import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ from gateway.sales.answers import answer
 from gateway.sales.intake import SaleIn
 from gateway.sales.models import Found, Invoice
 from gateway.sales.services import Outcome, ReferenceReused
-from tests.lanes.bench import expire, fresh_database, is_postgres, pointed_at
+from tests.lanes.bench import expire, is_postgres, pointed_at
 from tests.lanes.shops import Counter, Process, Street, held, street
 from tests.servers import Simulator
 
@@ -424,12 +423,6 @@ class Trade(RuleBasedStateMachine):
         public_id = str(uuid.UUID(str(heard.row["public_id"])))
         assert story.public_id in ("", public_id), "I1: one reference, two documents"
         story.public_id = public_id
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What both stores promise the engine, row by row. How processes share lanes on PostgreSQL is in test_leases.py."""
 
-import os
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,11 +19,9 @@ from gateway.sales.models import Contact, Invoice
 from tests.lanes.bench import (
     Bench,
     batch,
-    bench,
     events,
     expire,
     fresh,
-    fresh_database,
     handed_back,
     intake,
     invoice_of,
@@ -33,7 +29,6 @@ from tests.lanes.bench import (
     job_of,
     jobs,
     make_lanes,
-    pointed_at,
     refused,
     signed,
     unknown,
@@ -41,18 +36,6 @@ from tests.lanes.bench import (
 )
 
 pytestmark = pytest.mark.needs_database
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
-
-
-@pytest.fixture
-def process(url: str, django_db_blocker: Any) -> Iterator[Bench]:
-    with django_db_blocker.unblock(), pointed_at(url), bench() as made:
-        yield made
 
 
 @pytest.fixture
