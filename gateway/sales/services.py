@@ -197,7 +197,8 @@ class Till:
             raise Invalid([Wrong("reference", "duplicate", "This reference names another document.")])
         await asyncio.to_thread(register_unknown, caller.company_id, caller.environment, list(new.values()))
         codes = {line.item_code for line in sale.lines}
-        return marked(await self.shelf.items(caller.company_id, caller.environment, codes), sale)
+        brought = {row.code for row in new.values()}
+        return marked(await self.shelf.items(caller.company_id, caller.environment, codes), sale, brought)
 
     async def _find_seat(self, sale: SaleIn, caller: Caller, kind: str | None) -> Seat:
         """The device that signs. One that was added or activated a moment ago is found as well."""

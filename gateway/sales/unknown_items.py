@@ -5,7 +5,7 @@ of the codes. When its own turn comes they are filled, in a commit before anythi
 change again. The figures are those that were kept: what happens to the catalogue meanwhile changes none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -107,13 +107,21 @@ def shown(rows: Iterable[ItemRow]) -> dict[str, ShelfItem]:
     }
 
 
-def marked(items: Mapping[str, ShelfItem], sale: SaleIn) -> dict[str, ShelfItem]:
-    """The items with a gap's mark where KRA's code will stand once they are registered."""
+def marked(items: Mapping[str, ShelfItem], sale: SaleIn, brought: Collection[str] = ()) -> dict[str, ShelfItem]:
+    """The items with a gap's mark where KRA's code will stand once they are registered.
+
+    An item that the sale has just `brought` along has its mark even if KRA was quick to refuse it: the sale is kept
+    and refused in KRA's words at its turn, whoever was quicker.
+    """
     first = {line.item_code: index for index, line in reversed(list(enumerate(sale.lines)))}
     return {
-        code: replace(item, kra_code=gap(first[code])) if not item.kra_code and item.status == "waiting" else item
+        code: replace(item, kra_code=gap(first[code])) if not item.kra_code and _is_open(item, brought) else item
         for code, item in items.items()
     }
+
+
+def _is_open(item: ShelfItem, brought: Collection[str]) -> bool:
+    return item.status == "waiting" or (item.status == "refused" and item.code in brought)
 
 
 class StillWaiting(Exception):

@@ -73,6 +73,7 @@ def test_a_text_that_looks_like_a_gap_stays_a_text(shop: Shop, simulator: Simula
 def test_a_refused_item_that_is_corrected_lets_its_sale_be_asked_for_again(shop: Shop, simulator: Simulator) -> None:
     simulator.fault("item_save", "result_code", code="910", times=1)
     refused = shop.sell("NEW-1", **cart(SALT), wait=30)
+    assert (refused.status, refused.body["status"]) == (422, "refused"), refused
     assert refused.body["lines"][0]["kra_code"] is None
     again = wrong(shop.sell("NEW-2", **cart(SALT)))
     assert again == {"lines[0].item_code": "item_not_registered"}
