@@ -57,20 +57,15 @@ RETRY_AFTER = 2  # seconds; said with 202
 FORGET_SECONDS = 2.0
 NOTE_AFTER_SECONDS = 3.0  # uses of keys are gathered for so long
 
-PRINCIPAL = Statement(
-    name="principal_by_digest",
-    postgres="""
-SELECT k.company_id, c.public_id AS company_public_id, c.status AS company_status, k.environment, k.role, k.device,
-    k.expires_at, k.revoked_at, k.id AS key_id, k.prefix, k.last_used_at
-FROM tenants_apikey k JOIN tenants_company c ON c.id = k.company_id WHERE k.digest = %(digest)s
-""",
-    sqlite=(
-        """
-SELECT k.company_id, c.public_id AS company_public_id, c.status AS company_status, k.environment, k.role, k.device,
-    k.expires_at, k.revoked_at, k.id AS key_id, k.prefix, k.last_used_at
-FROM tenants_apikey k JOIN tenants_company c ON c.id = k.company_id WHERE k.digest = :digest
-""",
-    ),
+_PRINCIPALS = """
+SELECT k.digest, k.company_id, c.public_id AS company_public_id, c.status AS company_status, k.environment, k.role,
+    k.device, k.expires_at, k.revoked_at, k.id AS key_id, k.prefix, k.last_used_at
+FROM tenants_apikey k JOIN tenants_company c ON c.id = k.company_id WHERE k.digest
+"""
+PRINCIPALS = Statement(  # of several keys
+    name="principals_by_digest",
+    postgres=f"{_PRINCIPALS} = ANY(%(digests)s)",
+    sqlite=(f"{_PRINCIPALS} IN (SELECT value FROM json_each(:digests))",),
 )
 
 _encoder = msgspec.json.Encoder()
@@ -103,7 +98,7 @@ def hot_routes(till: Till) -> list[Route]:
 class Hot:
     def __init__(self, till: Till) -> None:
         self._till = till
-        self._principals = Remembered(self._read_principal, seconds=FORGET_SECONDS)
+        self._principals = Remembered(self._read_principals, seconds=FORGET_SECONDS)
         self._used: set[int] = set()  # keys whose use is not written down yet
         self._noting: asyncio.Task[None] | None = None
         self._secret = settings.SECRET_KEY.encode()
@@ -119,7 +114,8 @@ class Hot:
                 response = await work(request, **options)
             except Problem as problem:
                 response = _problem(problem, request_id)
-            except StoreDown:
+            except StoreDown as error:
+                log.warning("Request %s: the database did not answer: %s", request_id, error)
                 response = _problem(_not_kept(), request_id)
             except (WrongProfile, SealBroken) as error:
                 response = _problem(Problem("setup_wrong", f"{error}."), request_id)
@@ -240,12 +236,13 @@ class Hot:
         note_caller(principal)
         return principal
 
-    async def _read_principal(self, digest: str) -> Principal | None:
-        rows = await self._till.engine.store.read(PRINCIPAL, {"digest": digest})
-        principal = principal_from_row(rows[0], now=utc_now()) if rows else None
-        if principal is not None and not principal.use_is_noted:
-            self._note(principal.key_id)
-        return principal
+    async def _read_principals(self, digests: list[str]) -> dict[str, Principal | None]:
+        found: dict[str, Principal | None] = dict.fromkeys(digests)
+        for row in await self._till.engine.store.read(PRINCIPALS, {"digests": digests}):
+            principal = found[row["digest"]] = principal_from_row(row, now=utc_now())
+            if principal is not None and not principal.use_is_noted:
+                self._note(principal.key_id)
+        return found
 
     def _note(self, key_id: int) -> None:
         """Write down soon, all gathered at once and off this loop, that a key is in use."""

@@ -1,6 +1,5 @@
 """Items and tax rates for the hot path: read through the engine's store, forgotten after two seconds."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,33 +11,37 @@ from gateway.lib.remembered import Remembered
 
 FORGET_SECONDS = 2.0
 RATES_SECONDS = 30.0
-MOST_REMEMBERED = 50_000
 
-
-ITEMS = Statement(
+_ITEM = """
+i.id, i.code, i.name, i.tax_type, i.item_class, i.product_type, i.packaging_unit, i.quantity_unit, i.barcode,
+i.kra_code, i.status
+"""
+ITEMS = Statement(  # of several companies
     name="items_by_code",
-    postgres="""
-SELECT id, code, name, tax_type, item_class, product_type, packaging_unit, quantity_unit, barcode, kra_code, status
-FROM catalog_item WHERE company_id = %(company_id)s AND environment = %(environment)s AND code = ANY(%(codes)s)
+    postgres=f"""
+SELECT i.company_id, i.environment, {_ITEM}
+FROM unnest(%(companies)s::bigint[], %(environments)s::text[], %(codes)s::text[])
+    AS asked(company_id, environment, code)
+JOIN catalog_item i ON i.company_id = asked.company_id AND i.environment = asked.environment AND i.code = asked.code
 """,
     sqlite=(
-        """
-SELECT id, code, name, tax_type, item_class, product_type, packaging_unit, quantity_unit, barcode, kra_code, status
-FROM catalog_item WHERE company_id = :company_id AND environment = :environment
-    AND code IN (SELECT value FROM json_each(:codes))
+        f"""
+SELECT i.company_id, i.environment, {_ITEM}
+FROM json_each(:codes) asked JOIN catalog_item i ON i.company_id = json_extract(:companies, asked.fullkey)
+    AND i.environment = json_extract(:environments, asked.fullkey) AND i.code = asked.value
 """,
     ),
 )
 RATES = Statement(
     name="current_rates",
     postgres="""
-SELECT code, value FROM catalog_code
-WHERE environment = %(environment)s AND code_class = '04' AND valid_to IS NULL AND in_use
+SELECT environment, code, value FROM catalog_code
+WHERE environment = ANY(%(environments)s) AND code_class = '04' AND valid_to IS NULL AND in_use
 """,
     sqlite=(
         """
-SELECT code, value FROM catalog_code
-WHERE environment = :environment AND code_class = '04' AND valid_to IS NULL AND in_use
+SELECT environment, code, value FROM catalog_code
+WHERE environment IN (SELECT value FROM json_each(:environments)) AND code_class = '04' AND valid_to IS NULL AND in_use
 """,
     ),
 )
@@ -61,33 +64,25 @@ class ShelfItem:
     id: int = 0  # 0: not in the catalogue yet
 
 
+_ItemKey = tuple[int, str, str]  # company, environment and code
+
+
 class Shelf:
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._items: dict[tuple[int, str, str], tuple[float, ShelfItem]] = {}
+        self._items = Remembered(self._read_items, seconds=FORGET_SECONDS)
         self._rates = Remembered(self._read_rates, seconds=RATES_SECONDS)
 
-    async def items(self, company_id: int, environment: str, codes: Iterable[str]) -> dict[str, ShelfItem]:
-        """The company's items among the codes; those it does not have are left out."""
-        now = time.monotonic()
-        found: dict[str, ShelfItem] = {}
-        missing: list[str] = []
-        for code in set(codes):
-            known = self._items.get((company_id, environment, code))
-            if known is None or known[0] < now:
-                missing.append(code)
-            else:
-                found[code] = known[1]
-        if missing:
-            if len(self._items) > MOST_REMEMBERED:
-                self._items.clear()
-            rows = await self._read(ITEMS, {"company_id": company_id, "environment": environment, "codes": missing})
-            read = {row["code"]: ShelfItem(**row) for row in rows}
-            for code, item in read.items():
-                if item.kra_code:  # the others are about to change
-                    self._items[company_id, environment, code] = (now + FORGET_SECONDS, item)
-            found |= read
-        return found
+    async def items(
+        self, company_id: int, environment: str, codes: Iterable[str], *, afresh: bool = False
+    ) -> dict[str, ShelfItem]:
+        """The company's items among the codes; those it does not have are left out. `afresh`: read now."""
+        keys = [(company_id, environment, code) for code in set(codes)]
+        found = await (self._items.afresh(keys) if afresh else self._items.get_many(keys))
+        for key, item in found.items():
+            if not item.kra_code:  # about to change
+                self._items.forget(key)
+        return {code: item for (_, _, code), item in found.items()}
 
     def forget_rates(self, environment: str) -> None:
         """Read the rates again when they are asked for next."""
@@ -95,11 +90,22 @@ class Shelf:
 
     async def rates(self, environment: str, *, afresh: bool = False) -> dict[TaxClass, Decimal]:
         """The tax rates in force, percent, by letter. `afresh`: read now."""
-        return await (self._rates.afresh(environment) if afresh else self._rates.get(environment))
+        if afresh:
+            return (await self._rates.afresh([environment]))[environment]
+        return await self._rates.get(environment)
 
-    async def _read_rates(self, environment: str) -> dict[TaxClass, Decimal]:
-        rates = dict(DEFAULT_RATES)
-        for row in await self._read(RATES, {"environment": environment}):
-            if row["code"] in rates and (rate := readable_rate(row["value"])) is not None:
-                rates[TaxClass(row["code"])] = rate
-        return rates
+    async def _read_items(self, keys: list[_ItemKey]) -> dict[_ItemKey, ShelfItem]:
+        companies, environments, codes = (list(column) for column in zip(*keys, strict=True))
+        rows = await self._read(ITEMS, {"companies": companies, "environments": environments, "codes": codes})
+        found: dict[_ItemKey, ShelfItem] = {}
+        for row in rows:
+            company_id, environment = row.pop("company_id"), row.pop("environment")
+            found[company_id, environment, row["code"]] = ShelfItem(**row)
+        return found
+
+    async def _read_rates(self, environments: list[str]) -> dict[str, dict[TaxClass, Decimal]]:
+        found = {environment: dict(DEFAULT_RATES) for environment in environments}
+        for row in await self._read(RATES, {"environments": environments}):
+            if row["code"] in DEFAULT_RATES and (rate := readable_rate(row["value"])) is not None:
+                found[row["environment"]][TaxClass(row["code"])] = rate
+        return found

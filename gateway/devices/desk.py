@@ -13,7 +13,7 @@ import aiohttp
 
 from gateway.devices.hosts import Host
 from gateway.devices.models import Device
-from gateway.devices.queries import app_for, profile_for, session_for
+from gateway.devices.queries import WrongProfile, app_for, profile_for, session_for
 from gateway.kra.client import Client
 from gateway.kra.documents import Credentials
 from gateway.kra.profiles import Flavour, Profile
@@ -38,24 +38,26 @@ LEFT JOIN stock_policy sp ON sp.company_id = d.company_id AND sp.environment = d
 """
 # A retired device's documents are carried by the one of its kind that signs for the branch now, if there is one
 _SPEAKS = f"""
-SELECT {_COLUMNS} FROM {_TABLES} JOIN devices_device o
+SELECT o.id AS asked, {_COLUMNS} FROM {_TABLES} JOIN devices_device o
 ON d.id = o.id OR (o.status = 'retired' AND d.lane_id = o.lane_id AND d.kind = o.kind AND d.status = 'active')
-WHERE o.id = {{device_id}} ORDER BY d.status = 'active' DESC LIMIT 1
+WHERE o.id {{in_devices}} ORDER BY d.status = 'active'
 """
-BY_ID = Statement(
+BY_ID = Statement(  # of several devices each one's speaker last
     name="device_by_id",
-    postgres=_SPEAKS.format(device_id="%(device_id)s"),
-    sqlite=(_SPEAKS.format(device_id=":device_id"),),
+    postgres=_SPEAKS.format(in_devices="= ANY(%(devices)s)"),
+    sqlite=(_SPEAKS.format(in_devices="IN (SELECT value FROM json_each(:devices))"),),
 )
-OF_COMPANY = Statement(
+OF_COMPANY = Statement(  # of several companies
     name="devices_of_company",
     postgres=f"""
 SELECT {_COLUMNS} FROM {_TABLES}
-WHERE d.company_id = %(company_id)s AND d.environment = %(environment)s ORDER BY d.id
+JOIN unnest(%(companies)s::bigint[], %(environments)s::text[]) AS asked(company_id, environment)
+ON d.company_id = asked.company_id AND d.environment = asked.environment ORDER BY d.id
 """,
     sqlite=(
         f"""
-SELECT {_COLUMNS} FROM {_TABLES} WHERE d.company_id = :company_id AND d.environment = :environment ORDER BY d.id
+SELECT {_COLUMNS} FROM {_TABLES} JOIN json_each(:companies) asked
+ON d.company_id = asked.value AND d.environment = json_extract(:environments, asked.fullkey) ORDER BY d.id
 """,
     ),
 )
@@ -74,14 +76,17 @@ class Seat:
         return bool(self.row["status"] == Device.Status.ACTIVE)
 
 
+_CompanyKey = tuple[int, str]  # company and environment
+
+
 class Desk:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # of VSCUs and of the rest
         self._clients: dict[Profile, Client] = {}
         self.hosts: dict[str, Host] = {}
-        self._seats = Remembered(self._read_seat, seconds=FORGET_SECONDS)
-        self._companies = Remembered(self._read_company, seconds=FORGET_SECONDS)
+        self._seats = Remembered(self._read_seats, seconds=FORGET_SECONDS)
+        self._companies = Remembered(self._read_companies, seconds=FORGET_SECONDS)
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -93,7 +98,9 @@ class Desk:
         Raises LookupError when it does not exist.
         """
         seat = await self._seats.get(device_id)
-        return seat if seat.is_active else await self._seats.afresh(device_id)  # it may just have been activated
+        if not seat.is_active:  # it may just have been activated
+            seat = (await self._seats.afresh([device_id]))[device_id]
+        return seat
 
     async def of_company(self, company_id: int, environment: str, *, afresh: bool = False) -> list[Seat]:
         """All devices of a company in an environment, retired ones too, in order of their making.
@@ -101,7 +108,7 @@ class Desk:
         `afresh`: read now, for who looked in vain in what is remembered.
         """
         key = (company_id, environment)
-        return await (self._companies.afresh(key) if afresh else self._companies.get(key))
+        return (await self._companies.afresh([key]))[key] if afresh else await self._companies.get(key)
 
     async def speaker(self, company_id: int, environment: str, *, branch: str | None = None) -> Seat | None:
         """The active device that speaks for a branch, or for the whole company: the head office's, else any.
@@ -116,20 +123,25 @@ class Desk:
                 return min(seats, key=lambda seat: seat.row["branch_code"] != HEAD_OFFICE)
         return None
 
-    async def _read_seat(self, device_id: int) -> Seat:
-        rows = await self._read(BY_ID, {"device_id": device_id})
-        if not rows:
-            raise LookupError(f"no device {device_id}")
-        return _seat(rows[0])
+    async def _read_seats(self, devices: list[int]) -> dict[int, Seat | Exception]:
+        rows = await self._read(BY_ID, {"devices": devices})
+        return dict(zip((row.pop("asked") for row in rows), _seats(rows), strict=True))
 
-    async def _read_company(self, key: tuple[int, str]) -> list[Seat]:
+    async def _read_companies(self, keys: list[_CompanyKey]) -> dict[_CompanyKey, list[Seat] | Exception]:
         began = time.monotonic()
-        rows = await self._read(OF_COMPANY, {"company_id": key[0], "environment": key[1]})
-        seats = [_seat(row) for row in rows]
-        for seat in seats:
-            if seat.row["status"] != Device.Status.RETIRED:  # whose documents another device may carry
-                self._seats.keep(seat.row["id"], seat, since=began)
-        return seats
+        companies, environments = (list(column) for column in zip(*keys, strict=True))
+        rows = await self._read(OF_COMPANY, {"companies": companies, "environments": environments})
+        found: dict[_CompanyKey, list[Seat] | Exception] = {key: [] for key in keys}
+        for row, seat in zip(rows, _seats(rows), strict=True):
+            key = (row["company_id"], row["environment"])
+            seats = found[key]
+            if isinstance(seat, Exception):
+                found[key] = seat
+            elif not isinstance(seats, Exception):
+                seats.append(seat)
+                if row["status"] != Device.Status.RETIRED:  # whose documents another device may carry
+                    self._seats.keep(row["id"], seat, since=began)
+        return found
 
     def client(self, seat: Seat) -> Client:
         """The client of the device's connection; one a profile, connections kept."""
@@ -181,6 +193,21 @@ class _Connection(NamedTuple):
     base_url: str
 
 
-def _seat(row: dict[str, Any]) -> Seat:
-    connection = _Connection(row["environment"], row["kind"], row["profile"], row["base_url"])
-    return Seat(row=row, public_id=uuid.UUID(str(row["public_id"])), profile=profile_for(connection))
+def _seats(rows: list[dict[str, Any]]) -> list[Seat | Exception]:
+    """The devices of the rows; in the place of one whose settings or address are wrong, what is wrong."""
+    profiles: dict[_Connection, Profile | Exception] = {}
+    found: list[Seat | Exception] = []
+    for row in rows:
+        connection = _Connection(row["environment"], row["kind"], row["profile"], row["base_url"])
+        profile = profiles.get(connection)
+        if profile is None:
+            try:
+                profile = profile_for(connection)
+            except WrongProfile as error:
+                profile = error
+            profiles[connection] = profile
+        if isinstance(profile, Exception):
+            found.append(profile)
+        else:
+            found.append(Seat(row=row, public_id=uuid.UUID(str(row["public_id"])), profile=profile))
+    return found

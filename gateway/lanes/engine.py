@@ -144,6 +144,7 @@ class Engine:
         self._turns: dict[int, asyncio.Task[None]] = {}  # by lane
         self._settling: set[int] = set()  # lanes whose turn ended and is not written yet
         self._waiters: dict[uuid.UUID, list[asyncio.Future[Row]]] = {}
+        self.watched = 0  # how many wait
         self._tasks: list[asyncio.Task[None]] = []
         self._writing: list[_Arrival] = []  # in the commit under way
         self._stopping = False
@@ -204,12 +205,9 @@ class Engine:
         """A future for the document's new column values when it is settled here; register it before keeping it."""
         future: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(public_id, []).append(future)
+        self.watched += 1
         future.add_done_callback(lambda done: self._forget(public_id, done))
         return future
-
-    @property
-    def watched(self) -> int:
-        return sum(len(futures) for futures in self._waiters.values())
 
     def watched_ids(self) -> list[uuid.UUID]:
         return list(self._waiters)
@@ -441,6 +439,7 @@ class Engine:
                 self._look(lane_id)
 
     def _forget(self, public_id: uuid.UUID, future: "asyncio.Future[Any]") -> None:
+        self.watched -= 1
         futures = self._waiters.get(public_id)
         if futures is not None and future in futures:
             futures.remove(future)

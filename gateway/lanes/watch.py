@@ -14,8 +14,14 @@ class Watch:
     it only tells one try from the next, and who takes over a doubt begins to count anew.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, late_seconds: float | None = None) -> None:
+        self._late_seconds = late_seconds  # None: as each connection profile says
         self._seen: dict[int, tuple[datetime, float]] = {}
+
+    def is_late(self, job_id: int, unanswered_at: datetime | None, profile_seconds: float) -> bool:
+        """Whether the try of that moment can land no more; None is no try at all."""
+        late = profile_seconds if self._late_seconds is None else self._late_seconds
+        return unanswered_at is None or self.seconds(job_id, unanswered_at) >= late
 
     def seconds(self, job_id: int, unanswered_at: datetime) -> float:
         """How long this process has watched the try of that moment (seconds); 0 when it is new."""

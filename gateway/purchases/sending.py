@@ -75,8 +75,7 @@ class Sending:
 
     def __init__(self, desk: Desk, *, late_seconds: float | None = None) -> None:
         self._desk = desk
-        self._late_seconds = late_seconds  # None: as the connection profile says
-        self._watch = Watch()
+        self._watch = Watch(late_seconds)
 
     async def purchase(self, turn: Turn) -> Settlement:
         """Carry one purchase to KRA."""
@@ -202,8 +201,8 @@ class Sending:
 
     def _is_late(self, case: Case) -> bool:
         """Whether no earlier message can land any more."""
-        late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
-        return case.unanswered_at is None or self._watch.seconds(case.turn.started.job_id, case.unanswered_at) >= late
+        late_seconds = case.client.profile.late_seconds
+        return self._watch.is_late(case.turn.started.job_id, case.unanswered_at, late_seconds)
 
     # --- imports
 

@@ -201,9 +201,12 @@ def fingerprint_of(content: Any) -> str:
 
 def plain_content(value: Any) -> Any:
     """What a caller sent, fit for JSON, written in one way only."""
+    if type(value) is str:
+        return value
     if isinstance(value, msgspec.Struct):
-        pairs = ((name, getattr(value, name)) for name in value.__struct_fields__)
-        return {name: plain_content(item) for name, item in pairs if item is not None}
+        return {
+            name: plain_content(item) for name in value.__struct_fields__ if (item := getattr(value, name)) is not None
+        }
     if isinstance(value, list):
         return [plain_content(item) for item in value]
     if isinstance(value, Decimal):

@@ -46,7 +46,8 @@ async def _row(sale: SaleIn, caller: Caller) -> dict[str, Any]:
     wrongs = check(sale, now=utc_now())
     if len(sale.lines) > MOST_LINES:
         raise Invalid(wrongs)
-    items = await shelf.items(caller.company_id, caller.environment, {line.item_code for line in sale.lines})
+    codes = {line.item_code for line in sale.lines}
+    items = await shelf.items(caller.company_id, caller.environment, codes, afresh=True)
     if settings.ITEMS_UNKNOWN == "register":  # shown as the sale would have them, and not registered
         described, amiss = unknown_rows(sale, items)
         new, more = judge_unknown(caller.environment, described) if described else ({}, [])

@@ -110,8 +110,7 @@ class Signing:
         self._desk = desk
         self._read = read
         self._rebuilding = Rebuilding(desk, shelf or Shelf(read), read)
-        self._late_seconds = late_seconds  # None: as the connection profile says
-        self._watch = Watch()
+        self._watch = Watch(late_seconds)
 
     async def __call__(self, turn: Turn) -> Settlement:
         started = turn.started
@@ -251,8 +250,8 @@ class Signing:
 
     def _is_late(self, case: Case) -> bool:
         """Whether no try of the number can land any more."""
-        late = self._late_seconds if self._late_seconds is not None else case.client.profile.late_seconds
-        return case.unanswered_at is None or self._watch.seconds(case.turn.started.job_id, case.unanswered_at) >= late
+        late_seconds = case.client.profile.late_seconds
+        return self._watch.is_late(case.turn.started.job_id, case.unanswered_at, late_seconds)
 
     async def _send(self, case: Case) -> Settlement:
         document = case.turn.started.document

@@ -45,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="only these")
     parser.add_argument("--seconds", type=float, default=10, help="how long each load lasts")
-    parser.add_argument("--full", action="store_true", help="ten million invoices, 100 000 queued")
+    parser.add_argument("--full", action="store_true", help="ten million invoices")
     parser.add_argument("--report", type=Path, default=Path("var/bench.json"))
     chosen = parser.parse_args()
     os.environ |= plant.SECRETS

@@ -157,6 +157,14 @@ def populate(environment: dict[str, str], *, companies: int, branches: int, keys
     return sorted(shops, key=lambda shop: (shop.branch, shop.pin))
 
 
+def signed_in(environment: dict[str, str], pin: str) -> tuple[str, str]:
+    """The path of a company's page, and the cookie of a browser in which its owner is signed in."""
+    command = [sys.executable, "-m", "tests.bench.visitor", pin]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    path, cookie = done.stdout.split()
+    return path, cookie
+
+
 @contextlib.contextmanager
 def full_simulator(folder: Path, *, companies: int, branches: int) -> Iterator[tuple[str, dict[str, str]]]:
     """The whole simulator with its devices initialized: its address, and the key of each branch."""

@@ -24,12 +24,14 @@ class Rows:
     async def read(self, statement: Statement, params: dict[str, Any]) -> list[dict[str, Any]]:
         self.asked += 1
         rows = [row(index, branch[1:], status) for index, (branch, status) in enumerate(self.statuses.items())]
-        return [one for one in rows if params.get("device_id", one["id"]) == one["id"]]
+        if "devices" in params:
+            return [one | {"asked": one["id"]} for one in rows if one["id"] in params["devices"]]
+        return rows
 
 
 def row(index: int, branch: str, status: str) -> dict[str, Any]:
     more = {"environment": "sandbox", "kind": "oscu", "profile": "simulator", "base_url": ""}
-    return {"id": index, "public_id": uuid.uuid4(), "branch_code": branch, "status": status, **more}
+    return {"id": index, "company_id": 1, "public_id": uuid.uuid4(), "branch_code": branch, "status": status, **more}
 
 
 def speaker(desk: Desk, branch: str | None = None) -> str | None:

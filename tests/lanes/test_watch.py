@@ -57,3 +57,14 @@ def test_it_does_not_grow_without_end_and_forgets_the_oldest(clock: Clock, monke
     assert [seen.seconds(job, THEN) for job in (1, 2, 3)] == [5, 5, 5]
     assert len(seen._seen) == 3
     assert seen.seconds(0, THEN) == 0
+
+
+def test_a_try_is_late_after_what_the_profile_says_unless_the_installation_says_otherwise(clock: Clock) -> None:
+    by_profile, by_setting = Watch(), Watch(5)
+    assert by_profile.is_late(7, None, 300)  # nothing was ever sent
+    for seen in (by_profile, by_setting):
+        assert not seen.is_late(7, THEN, 300)
+    clock.now += 5
+    assert (by_profile.is_late(7, THEN, 300), by_setting.is_late(7, THEN, 300)) == (False, True)
+    clock.now += 295
+    assert by_profile.is_late(7, THEN, 300)

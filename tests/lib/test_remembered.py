@@ -20,17 +20,19 @@ class Library:
 
     def __init__(self) -> None:
         self.read: list[str] = []
+        self.readings = 0
         self.edition = 1
         self.fails = False
         self.gate: asyncio.Event | None = None
 
-    async def __call__(self, key: str) -> str:
-        self.read.append(key)
-        found = f"{key} {self.edition}"
+    async def __call__(self, keys: list[str]) -> dict[str, str | Exception]:
+        self.read += sorted(keys)
+        self.readings += 1
+        found: dict[str, str | Exception] = {key: f"{key} {self.edition}" for key in keys if key != "nothing"}
         await (self.gate.wait() if self.gate else asyncio.sleep(0))
         if self.fails:
-            raise LookupError(key)
-        return found
+            raise LookupError(*keys)
+        return found | {key: ValueError(key) for key in keys if key == "odd"}
 
 
 @on_a_loop
@@ -53,6 +55,33 @@ async def test_all_who_come_at_once_wait_for_one_reading() -> None:
     shelf = Remembered(library, seconds=60)
     assert await asyncio.gather(*(shelf.get("a") for _ in range(100))) == ["a 1"] * 100
     assert library.read == ["a"]
+
+
+@on_a_loop
+async def test_what_is_asked_for_while_one_reading_is_on_its_way_goes_with_the_next() -> None:
+    library = Library()
+    library.gate = asyncio.Event()
+    shelf = Remembered(library, seconds=60)
+    first = asyncio.create_task(shelf.get("a"))
+    await asyncio.sleep(0.01)
+    library.edition = 2
+    later = [asyncio.create_task(shelf.get(key)) for key in "abcdef"]
+    await asyncio.sleep(0.01)
+    library.gate.set()
+    assert await first == "a 1"
+    assert await asyncio.gather(*later) == [f"{key} 2" for key in "abcdef"]  # what was written meanwhile is seen
+    assert library.readings == 2
+
+
+@on_a_loop
+async def test_what_there_is_not_is_not_remembered_and_what_is_wrong_hits_only_who_asked_for_it() -> None:
+    library = Library()
+    shelf = Remembered(library, seconds=60)
+    assert await shelf.get_many(["a", "nothing"]) == {"a": "a 1"}
+    told = await asyncio.gather(*(shelf.get(key) for key in ("b", "odd", "nothing")), return_exceptions=True)
+    assert [repr(one) for one in told] == ["'b 1'", "ValueError('odd')", "KeyError('nothing')"]
+    assert await shelf.get_many(["a", "b"]) == {"a": "a 1", "b": "b 1"}
+    assert library.read == ["a", "nothing", "b", "nothing", "odd"]
 
 
 @on_a_loop
@@ -106,4 +135,5 @@ async def test_reading_afresh_is_remembered() -> None:
     shelf = Remembered(library, seconds=60)
     await shelf.get("a")
     library.edition = 2
-    assert (await shelf.afresh("a"), await shelf.get("a")) == ("a 2", "a 2")
+    assert (await shelf.afresh(["a"]), await shelf.get("a")) == ({"a": "a 2"}, "a 2")
+    assert (await shelf.afresh([]), await shelf.get_many([])) == ({}, {})

@@ -1,25 +1,17 @@
 """Shops that keep stock, with a process that sells for them, on a database of each module's own."""
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.lanes.conftest import url as url
 from tests.servers import Simulator
 
 if TYPE_CHECKING:
     from tests.lanes.shops import Counter, Street
 
 LATE_SECONDS = 1.0
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[str]:
-    from tests.lanes.bench import fresh_database
-
-    with django_db_blocker.unblock(), fresh_database(os.environ["DATABASE_URL"], tmp_path_factory.mktemp("db")) as made:
-        yield made
 
 
 @pytest.fixture
