@@ -157,7 +157,11 @@ class Engine:
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         await self.store.open()
-        await self._beat()
+        try:
+            await self._beat()
+        except BaseException:
+            await self.store.close()
+            raise
         self._tasks = [
             asyncio.create_task(self._write_forever(), name="engine writer"),
             asyncio.create_task(self._beat_forever(), name="engine heartbeat"),

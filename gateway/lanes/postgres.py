@@ -126,8 +126,8 @@ class PostgresStore:
         )
 
     async def open(self) -> None:
+        await self._connection()  # first: a pool that is open keeps trying, and a process that gives up never ends
         await self._pool.open()
-        await self._connection()
 
     async def close(self) -> None:
         with contextlib.suppress(psycopg.Error, StoreDown):

@@ -16,6 +16,7 @@ from gateway.lanes.engine import Engine, Turn
 from gateway.lanes.models import Attempt, Lane, Process
 from gateway.lanes.postgres import PostgresStore
 from gateway.lanes.store import Committed, Intake, Look, Settle, Settlement, Started, StoreDown, StoreRefused
+from gateway.ops.children import free_port
 from gateway.sales import statements
 from gateway.sales.models import Invoice
 from gateway.sales.signing import Signing
@@ -269,6 +270,31 @@ def test_a_lost_connection_is_told_and_the_next_batch_finds_a_new_one(processes:
         processes.commit(store, Settle(started, signed(started)))
     assert processes.commit(store, Settle(started, signed(started))).applied == {started.job_id}
     assert events(lane.company, "invoice.signed") == 1
+
+
+def test_a_process_that_starts_while_the_database_is_away_leaves_nothing_behind_that_would_keep_it() -> None:
+    async def start() -> set[asyncio.Task[Any]]:
+        with pytest.raises(StoreDown):
+            await Engine(PostgresStore(f"postgresql://nobody@127.0.0.1:{free_port()}/none", starts={}), {}).start()
+        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+    assert asyncio.run(start()) == set()
+
+
+def test_a_process_whose_first_heartbeat_fails_leaves_nothing_behind_either(processes: Bench) -> None:
+    store = processes.store()
+
+    async def beat(seconds: float) -> None:
+        raise StoreDown(f"no beat of {seconds} seconds")
+
+    async def start() -> list[str]:
+        store.beat = beat  # type: ignore[method-assign]
+        with pytest.raises(StoreDown):
+            await Engine(store, {}).start()
+        return [task.get_name() for task in asyncio.all_tasks() if "pool" in task.get_name()]
+
+    processes.stores.remove(store)
+    assert processes.run(start()) == []
 
 
 def test_a_process_that_closes_leaves_its_lanes_to_be_taken_at_once(processes: Bench, lane: Lane) -> None:
