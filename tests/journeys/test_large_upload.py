@@ -13,12 +13,15 @@ from tests.servers import Simulator
 
 ROWS = 10_000
 MOST_MB = 300
-WRONG = {7: ["SKU-5", "Item 5", "999", 5], 5000: ["SKU-4998", "", "5016150900", "many"]}  # by row of the sheet
+WRONG: dict[int, list[Any]] = {
+    7: ["SKU-5", "Item 5", "999", 5],
+    5000: ["SKU-4998", "", "5016150900", "many"],
+}  # by row of the sheet
 pytestmark = [pytest.mark.slow, pytest.mark.only_on("sqlite")]
 
 
 def sheet() -> bytes:
-    rows = [[f"SKU-{row - 2}", f"Item {row - 2}", "5016150900", row] for row in range(2, ROWS + 2)]
+    rows: list[list[Any]] = [[f"SKU-{row - 2}", f"Item {row - 2}", "5016150900", row] for row in range(2, ROWS + 2)]
     return workbook(
         ["Code", "Name", "Item class", "Price"], *(WRONG.get(row, cells) for row, cells in enumerate(rows, 2))
     )

@@ -276,7 +276,7 @@ def test_a_process_that_starts_while_the_database_is_away_leaves_nothing_behind_
     async def start() -> set[asyncio.Task[Any]]:
         with pytest.raises(StoreDown):
             await Engine(PostgresStore(f"postgresql://nobody@127.0.0.1:{free_port()}/none", starts={}), {}).start()
-        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+        return asyncio.all_tasks() - {asyncio.current_task()}
 
     assert asyncio.run(start()) == set()
 
