@@ -272,8 +272,9 @@ def rows_of(connection: psycopg.Connection[dict[str, Any]], table: str) -> int:
 _VALUES = {
     **dict.fromkeys(("company_id", "device_id", "lane_id", "stock_lane_id", "job_id", "id", "limit", "most"), 1),
     **dict.fromkeys(("public_id", "token"), "6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
-    **dict.fromkeys(("environment", "reference", "digest", "name"), "sandbox"),
-    **{name: ["x"] for name in ("tags", "codes")},
+    **dict.fromkeys(("environment", "reference", "name"), "sandbox"),
+    **{name: ["x"] for name in ("tags", "codes", "digests", "environments")},
+    **{name: [1] for name in ("companies", "devices")},
     "public_ids": ["6f9619ff-8b86-d011-b42d-00cf4fc964ff"],
     "seconds": 1.0,
     "rows": "[]",
