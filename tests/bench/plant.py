@@ -45,10 +45,10 @@ def cpu_seconds(process: int) -> float:
     return total / TICKS
 
 
-def resident_mb(process: int) -> float:
-    """Resident memory of a process (MB)."""
+def resident_mb(process: int, line: str = "VmRSS") -> float:
+    """Resident memory of a process (MB): now, or at most so far (VmHWM)."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return round(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024, 1)
+    return round(next(int(one.split()[1]) for one in lines if one.startswith(line)) / 1024, 1)
 
 
 @dataclass
