@@ -30,7 +30,7 @@ class Event(models.Model):
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    company = models.ForeignKey(Company, models.PROTECT, related_name="events", null=True, blank=True)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="events", null=True, blank=True, db_index=False)
     environment = models.CharField(max_length=10, choices=Environment.choices, blank=True)
     name = models.CharField(max_length=40)
     severity = models.CharField(max_length=8, choices=Severity.choices, db_default=Severity.INFO)
@@ -106,7 +106,9 @@ class Archive(models.Model):
 class ApiCall(models.Model):
     """One request to the API and how it was answered; nothing of its body, its query or its key."""
 
-    company = models.ForeignKey(Company, models.PROTECT, related_name="api_calls", null=True, blank=True)
+    company = models.ForeignKey(
+        Company, models.PROTECT, related_name="api_calls", null=True, blank=True, db_index=False
+    )
     environment = models.CharField(max_length=10, choices=Environment.choices, blank=True)
     at = models.DateTimeField()
     method = models.CharField(max_length=10)

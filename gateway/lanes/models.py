@@ -71,13 +71,16 @@ class Job(models.Model):
     state = models.CharField(max_length=7, choices=State.choices, default=State.QUEUED)
     number = models.PositiveBigIntegerField(null=True, blank=True)
     turn = models.PositiveIntegerField(default=0)  # how often it was started; a settlement names the turn it settles
-    waits_for = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+    waits_for = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
     last_error = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "document_id"], name="job_once")]
-        indexes = [models.Index(fields=["lane", "-state", "id"], name="job_open", condition=~Q(state="closed"))]
+        indexes = [
+            models.Index(fields=["lane", "-state", "id"], name="job_open", condition=~Q(state="closed")),
+            models.Index(fields=["waits_for"], name="job_waits", condition=Q(waits_for__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.document_id}"
@@ -89,7 +92,7 @@ class Attempt(models.Model):
     On PostgreSQL the rows lie in a table for each month of `started_at` (lanes.months).
     """
 
-    company = models.ForeignKey(Company, models.PROTECT, related_name="attempts")
+    company = models.ForeignKey(Company, models.PROTECT, related_name="attempts", db_index=False)
     environment = models.CharField(max_length=10, choices=Environment.choices)
     kind = models.CharField(max_length=10)
     document_id = models.BigIntegerField(null=True, blank=True)

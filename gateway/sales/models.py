@@ -33,10 +33,10 @@ class Invoice(models.Model):
         CANCELLED = "cancelled", "Withdrawn before its turn"
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    company = models.ForeignKey(Company, models.PROTECT, related_name="invoices")
+    company = models.ForeignKey(Company, models.PROTECT, related_name="invoices", db_index=False)
     environment = models.CharField(max_length=10, choices=Environment.choices)
     device = models.ForeignKey(Device, models.PROTECT, related_name="invoices")
-    lane = models.ForeignKey(Lane, models.PROTECT, related_name="+")  # environment + PIN + branch
+    lane = models.ForeignKey(Lane, models.PROTECT, related_name="+", db_index=False)  # environment + PIN + branch
     kind = models.CharField(max_length=11, choices=Kind.choices, default=Kind.SALE)
     reference = models.CharField(max_length=50)  # the till's own number; names one document for ever
     revision = models.PositiveSmallIntegerField(default=1)
@@ -46,7 +46,9 @@ class Invoice(models.Model):
     snapshot = models.JSONField()
     body = models.TextField()
     tag = models.CharField(max_length=20)  # stands at the end of KRA's remark: by it we know our own document again
-    original = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="credit_notes")
+    original = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="credit_notes", db_index=False
+    )
     issued_at = models.DateTimeField()
     buyer_pin = models.CharField(max_length=11, blank=True)
     buyer_name = models.CharField(max_length=60, blank=True)
@@ -81,6 +83,7 @@ class Invoice(models.Model):
             models.Index(
                 fields=["company", "environment", "buyer_pin"], name="invoice_buyer", condition=~Q(buyer_pin="")
             ),
+            models.Index(fields=["original"], name="invoice_credited", condition=Q(original__isnull=False)),
             models.Index(fields=["lane", "signed_at"], name="invoice_signed", condition=Q(signed_at__isnull=False)),
             models.Index(  # refused and withdrawn
                 fields=["lane", "settled_at"],
