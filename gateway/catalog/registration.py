@@ -11,7 +11,7 @@ from gateway.kra.documents import ItemDocument
 from gateway.kra.errors import Busy, DeviceTrouble, Drift, KraError, NoAnswer, NotSent, Refused, plain
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import Turn
-from gateway.lanes.store import Effect, Read, Settlement, Statement
+from gateway.lanes.store import Effect, Read, Settlement, Statement, few
 from gateway.lib.killpoint import reached
 from gateway.lib.money import money
 
@@ -25,17 +25,17 @@ START = Statement(
     name="start_items",
     postgres=f"""
 SELECT {_COLUMNS} FROM catalog_item i
-JOIN jsonb_to_recordset(%s::jsonb) AS r(document_id bigint) ON r.document_id = i.id
+JOIN {few("document_id bigint")} ON r.document_id = i.id
 """,
     sqlite=(f"SELECT {_COLUMNS} FROM catalog_item i WHERE i.id = :document_id",),
 )
 REGISTERED = Statement(
     name="register_items",
-    postgres="""
+    postgres=f"""
 WITH registered AS (
     UPDATE catalog_item i SET kra_code = r.kra_code, problem = NULL,
         status = CASE WHEN i.status = 'retired' THEN i.status ELSE 'registered' END
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, kra_code text) WHERE i.id = r.id
+    FROM {few("id bigint, kra_code text")} WHERE i.id = r.id
     RETURNING i.company_id, i.environment, i.public_id, i.code, i.kra_code
 )
 INSERT INTO audit_event (public_id, company_id, environment, name, subject, actor, data, at)
@@ -59,11 +59,11 @@ FROM catalog_item WHERE id = :id
 )
 REFUSED = Statement(
     name="refuse_items",
-    postgres="""
+    postgres=f"""
 WITH refused AS (
     UPDATE catalog_item i SET problem = r.problem,
         status = CASE WHEN i.status = 'retired' THEN i.status ELSE 'refused' END
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE i.id = r.id
+    FROM {few("id bigint, problem jsonb")} WHERE i.id = r.id
     RETURNING i.company_id, i.environment, i.public_id, i.code, i.problem
 )
 INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
@@ -97,7 +97,7 @@ WAITING_LANES = Statement(
 WAKE_WAITING = Statement(
     name="wake_waiting_for_items",
     postgres=f"""
-{_WAITING} JOIN jsonb_to_recordset(%s::jsonb) AS r(job_id bigint) ON j.waits_for_id = r.job_id
+{_WAITING} JOIN {few("job_id bigint")} ON j.waits_for_id = r.job_id
 WHERE NOT (j.state = 'closed')
 """,
     sqlite=WAITING_LANES.sqlite,

@@ -31,18 +31,20 @@ d.sealed_key, d.control_unit_id, d.machine_code, b.code AS branch_code, b.name A
 b.top_message, b.bottom_message, c.pin, c.name AS company_name, c.status AS company_status,
 c.public_id AS company_public_id, k.wrapped AS data_key, COALESCE(sp.allow_negative_stock, true) AS negative_stock
 """
-_TABLES = """
-devices_device d JOIN tenants_branch b ON b.id = d.branch_id JOIN tenants_company c ON c.id = d.company_id
+_BESIDE = """
+JOIN tenants_branch b ON b.id = d.branch_id JOIN tenants_company c ON c.id = d.company_id
 LEFT JOIN tenants_datakey k ON k.company_id = d.company_id
 LEFT JOIN stock_policy sp ON sp.company_id = d.company_id AND sp.environment = d.environment
 """
 # A retired device's documents are carried by the one of its kind that signs for the branch now, if there is one
 _SPEAKS = f"""
-SELECT o.id AS asked, {_COLUMNS} FROM {_TABLES} JOIN devices_device o
-ON d.id = o.id OR (o.status = 'retired' AND d.lane_id = o.lane_id AND d.kind = o.kind AND d.status = 'active')
-WHERE o.id {{in_devices}} ORDER BY d.status = 'active'
+SELECT o.id AS asked, {_COLUMNS} FROM devices_device o JOIN devices_device d ON d.id = COALESCE((
+    SELECT s.id FROM devices_device s
+    WHERE o.status = 'retired' AND s.branch_id = o.branch_id AND s.environment = o.environment
+        AND s.lane_id = o.lane_id AND s.kind = o.kind AND s.status = 'active' LIMIT 1), o.id)
+{_BESIDE} WHERE o.id {{in_devices}}
 """
-BY_ID = Statement(  # of several devices each one's speaker last
+BY_ID = Statement(  # of several devices each one's speaker
     name="device_by_id",
     postgres=_SPEAKS.format(in_devices="= ANY(%(devices)s)"),
     sqlite=(_SPEAKS.format(in_devices="IN (SELECT value FROM json_each(:devices))"),),
@@ -50,13 +52,13 @@ BY_ID = Statement(  # of several devices each one's speaker last
 OF_COMPANY = Statement(  # of several companies
     name="devices_of_company",
     postgres=f"""
-SELECT {_COLUMNS} FROM {_TABLES}
+SELECT {_COLUMNS} FROM devices_device d {_BESIDE}
 JOIN unnest(%(companies)s::bigint[], %(environments)s::text[]) AS asked(company_id, environment)
 ON d.company_id = asked.company_id AND d.environment = asked.environment ORDER BY d.id
 """,
     sqlite=(
         f"""
-SELECT {_COLUMNS} FROM {_TABLES} JOIN json_each(:companies) asked
+SELECT {_COLUMNS} FROM devices_device d {_BESIDE} JOIN json_each(:companies) asked
 ON d.company_id = asked.value AND d.environment = json_extract(:environments, asked.fullkey) ORDER BY d.id
 """,
     ),

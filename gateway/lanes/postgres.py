@@ -6,7 +6,6 @@ import re
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, cast
 
 import msgspec
@@ -24,6 +23,7 @@ from gateway.lanes.store import (
     StoreDown,
     StoreRefused,
     effects_by_statement,
+    few,
     lane_requests,
     lanes_of,
 )
@@ -34,9 +34,15 @@ SELECT 1 FROM lanes_process p
 WHERE p.token = l.owner AND p.expires_at BETWEEN now() AND now() + interval '10 minutes'
 """
 
-# Each statement of a batch finds few rows by their keys. On tables that grew faster than they were analyzed the planner
-# thinks otherwise, reads them whole, and keeps that plan: every commit then costs more than the one before.
-WRITING = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+# Every statement here finds few rows by their keys (see `store.few`). On tables that grew faster than they were
+# analyzed the planner thinks otherwise, reads them whole, and keeps that plan: each commit costs more than the last.
+PLANS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # a plan is made once a connection, not for every batch
+}
 
 BEAT = """
 INSERT INTO lanes_process (token, name, started_at, expires_at)
@@ -45,19 +51,21 @@ ON CONFLICT (token) DO UPDATE SET expires_at = excluded.expires_at
 """
 # NO KEY UPDATE: does not wait for inserts that only refer to the lane
 LOCK_LANES = "SELECT id FROM lanes_lane WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
-SETTLE_JOBS = """
+SETTLE_JOBS = f"""
 UPDATE lanes_job j
 SET state = r.state, last_error = r.error, number = CASE WHEN r.state = 'queued' THEN NULL ELSE j.number END
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(job_id bigint, turn int, state text, error text), lanes_lane l
+FROM {few("job_id bigint, turn int, state text, error text", "%(rows)s")}, lanes_lane l
 WHERE j.id = r.job_id AND j.turn = r.turn AND j.state = 'started' AND l.id = j.lane_id AND l.owner = %(token)s
 RETURNING j.id
 """
 # A lane moves on: it takes note of the number KRA counted, rests or is held, and starts its next job or is let go
+_REQUEST = """
+lane_id bigint, settled bool, resume bool, ends_rest bool, used bigint, rest_seconds float8, rest_reason text,
+hold_reason text, failed bool
+"""
 ADVANCE = f"""
 WITH request AS (
-    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
-        lane_id bigint, settled bool, resume bool, ends_rest bool, used bigint, rest_seconds float8, rest_reason text,
-        hold_reason text, failed bool)
+    SELECT * FROM {few(_REQUEST, "%(rows)s")}
 ), lane AS MATERIALIZED (
     SELECT l.id, r.settled, r.rest_reason, l.owner IS NOT NULL AND NOT r.settled AS left_behind,
         GREATEST(l.next_number, r.used + 1) AS next_number,
@@ -122,6 +130,7 @@ class PostgresStore:
             min_size=1,
             max_size=4,
             open=False,
+            configure=_plan_by_keys,
             kwargs={"row_factory": dict_row, "autocommit": True, "application_name": "gateway engine, reading"},
         )
 
@@ -176,9 +185,10 @@ class PostgresStore:
                 self._writer = await psycopg.AsyncConnection.connect(
                     self._dsn, row_factory=dict_row, autocommit=True, application_name="gateway engine, writing"
                 )
-                self._writer.prepare_threshold = 1
-                for name, value in (WRITING | {"lock_timeout": str(self._lock_ms)}).items():
-                    await self._writer.execute(f"SET {name} = {value}")
+                await _plan_by_keys(self._writer)
+                await self._writer.execute(f"SET lock_timeout = {self._lock_ms}")
+                with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a PostgreSQL made without it
+                    await self._writer.execute("SET default_toast_compression = lz4")  # a third of keeping a sale
             except (psycopg.Error, OSError) as error:
                 raise StoreDown(str(error)) from error
         return self._writer
@@ -230,7 +240,7 @@ class PostgresStore:
         cursor = await connection.execute(
             ADVANCE,
             {
-                "rows": _json_without_nul([asdict(request) for request in requests]),
+                "rows": _json_without_nul(requests),
                 "token": self.token,
                 "may_start": batch.may_start,
             },
@@ -274,6 +284,13 @@ class PostgresStore:
     ) -> list[dict[str, Any]]:
         cursor = await connection.execute(sql, (rows,))
         return await cursor.fetchall() if cursor.description else []
+
+
+async def _plan_by_keys(connection: psycopg.AsyncConnection[Any]) -> None:
+    """A connection's statements are prepared at their second use, with the plans of PLANS."""
+    connection.prepare_threshold = 1
+    for name, value in PLANS.items():
+        await connection.execute(f"SET {name} = {value}")
 
 
 # An escaped NUL, not a backslash that happens to stand before u0000

@@ -1,6 +1,6 @@
 """The SQL of a decision's way to KRA, for purchases and for imports. Each is harmless when repeated."""
 
-from gateway.lanes.store import Statement
+from gateway.lanes.store import Statement, few
 
 _NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 _OPEN = "('accepted', 'unknown')"
@@ -15,7 +15,7 @@ def _start(name: str, table: str, columns: str) -> Statement:
         name=name,
         postgres=f"""
 SELECT {_SHARED}, {columns} FROM {table} d
-JOIN jsonb_to_recordset(%s::jsonb) AS r(document_id bigint) ON r.document_id = d.id
+JOIN {few("document_id bigint")} ON r.document_id = d.id
 """,
         sqlite=(f"SELECT {_SHARED}, {columns} FROM {table} d WHERE d.id = :document_id",),
     )
@@ -27,7 +27,7 @@ def _confirm(name: str, table: str, noun: str, number: tuple[str, str]) -> State
         postgres=f"""
 WITH confirmed AS (
     UPDATE {table} d SET status = r.status, unanswered_at = NULL, problem = NULL, settled_at = now(){number[0]}
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, number bigint, status text)
+    FROM {few("id bigint, number bigint, status text")}
     WHERE d.id = r.id AND d.status IN {_OPEN}
     RETURNING d.company_id, d.environment, d.public_id, d.status
 )
@@ -57,7 +57,7 @@ def _refuse(name: str, table: str, noun: str) -> Statement:
         postgres=f"""
 WITH refused AS (
     UPDATE {table} d SET status = 'refused', unanswered_at = NULL, problem = r.problem, settled_at = now()
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE d.id = r.id AND d.status IN {_OPEN}
+    FROM {few("id bigint, problem jsonb")} WHERE d.id = r.id AND d.status IN {_OPEN}
     RETURNING d.company_id, d.environment, d.public_id, d.problem
 )
 INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
@@ -94,7 +94,7 @@ DOUBT = Statement(
     name="doubt_purchases",
     postgres=f"""
 UPDATE {_PURCHASES} d SET status = 'unknown', unanswered_at = r.unanswered_at, problem = r.problem
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, unanswered_at timestamptz, problem jsonb)
+FROM {few("id bigint, unanswered_at timestamptz, problem jsonb")}
 WHERE d.id = r.id AND d.status IN {_OPEN}
 """,
     sqlite=(
@@ -108,7 +108,7 @@ REQUEUE = Statement(
     name="requeue_purchases",
     postgres=f"""
 UPDATE {_PURCHASES} d SET status = 'accepted', unanswered_at = NULL, problem = r.problem
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE d.id = r.id AND d.status IN {_OPEN}
+FROM {few("id bigint, problem jsonb")} WHERE d.id = r.id AND d.status IN {_OPEN}
 """,
     sqlite=(
         f"""

@@ -5,7 +5,7 @@ table by its key) and for SQLite (one row at a time). Every change of an invoice
 or right after it, and only if the change was made; so repeating a statement changes nothing and tells nothing twice.
 """
 
-from gateway.lanes.store import Statement
+from gateway.lanes.store import Statement, few
 from gateway.stock.booking import booking
 
 _EVENT_SQLITE = """
@@ -89,7 +89,7 @@ WHERE public_id = :public_id AND (COALESCE(:phone, '') <> '' OR COALESCE(:email,
 # just now, so its last try counts from this moment. The report's number stays with the document as long as its number.
 START = Statement(
     name="start_invoices",
-    postgres="""
+    postgres=f"""
 UPDATE sales_invoice i SET
     number = r.number,
     report_number = CASE WHEN i.number IS NULL
@@ -98,10 +98,10 @@ UPDATE sales_invoice i SET
     status = CASE WHEN r.in_doubt THEN 'unknown' ELSE 'sending' END,
     unanswered_at = CASE WHEN r.left_behind THEN now() WHEN r.in_doubt THEN COALESCE(i.unanswered_at, now())
                     ELSE i.unanswered_at END
-FROM jsonb_to_recordset(%s::jsonb) AS r(document_id bigint, number bigint, in_doubt bool, left_behind bool)
+FROM {few("document_id bigint, number bigint, in_doubt bool, left_behind bool")}
 WHERE i.id = r.document_id AND i.status IN ('queued', 'sending', 'unknown')
 RETURNING i.id, i.public_id, i.company_id, i.environment, i.device_id, i.reference, i.body, i.tag, i.total, i.kind,
-    i.figures->'lines' AS lines, i.buyer_pin, i.unanswered_at, i.problem, i.issued_at, i.report_number,
+    (i.figures->'lines')::text AS lines, i.buyer_pin, i.unanswered_at, i.problem, i.issued_at, i.report_number,
     (SELECT s.id FROM lanes_lane l JOIN lanes_lane s ON s.environment = l.environment AND s.pin = l.pin
         AND s.branch = l.branch AND s.series = 'stock' WHERE l.id = i.lane_id) AS stock_lane_id,
     (SELECT f.document FROM sales_found f
@@ -129,19 +129,21 @@ RETURNING id, public_id, company_id, environment, device_id, reference, body, ta
     ),
 )
 
+_RECEIPT = """
+id bigint, number bigint, receipt_number bigint, total_receipt_number bigint, internal_data text, signature text,
+signed_at timestamptz, control_unit_id text, machine_code text, recovered bool, settled_at timestamptz, tag text
+"""
 # What KRA gave is written even by a process that lost its lease; `status <> 'signed'` keeps the first receipt, and the
 # tag keeps a receipt from an invoice that was corrected meanwhile: it is of other content.
 SIGN = Statement(
     name="sign_invoices",
-    postgres="""
+    postgres=f"""
 WITH signed AS (
     UPDATE sales_invoice i SET status = 'signed', number = r.number, receipt_number = r.receipt_number,
         total_receipt_number = r.total_receipt_number, internal_data = r.internal_data, signature = r.signature,
         signed_at = r.signed_at, control_unit_id = r.control_unit_id, machine_code = r.machine_code,
         recovered = r.recovered, settled_at = r.settled_at, unanswered_at = NULL, problem = NULL
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, number bigint, receipt_number bigint,
-        total_receipt_number bigint, internal_data text, signature text, signed_at timestamptz, control_unit_id text,
-        machine_code text, recovered bool, settled_at timestamptz, tag text)
+    FROM {few(_RECEIPT)}
     WHERE i.id = r.id AND i.tag = r.tag AND i.status <> 'signed'
     RETURNING i.company_id, i.environment, i.public_id, i.reference, i.number, i.recovered
 )
@@ -172,7 +174,7 @@ WHERE id = :id AND tag = :tag AND status <> 'signed' RETURNING id
 # SIGN, and is written like it even by a process that lost its lease.
 FOLLOW = booking(
     "follow_signed_sales",
-    postgres="""
+    postgres=f"""
 SELECT r.cause, i.company_id, i.environment, i.lane_id AS beside_lane_id,
     CASE i.kind WHEN 'sale' THEN '11' ELSE '03' END AS reason,
     (i.issued_at AT TIME ZONE 'Africa/Nairobi')::date AS occurred_on,
@@ -181,7 +183,7 @@ SELECT r.cause, i.company_id, i.environment, i.lane_id AS beside_lane_id,
     CASE i.kind WHEN 'sale' THEN 'Sale ' ELSE 'Credit note ' END || i.reference AS remark,
     i.buyer_pin AS counterparty_pin, i.buyer_name AS counterparty_name, '' AS counterparty_branch,
     NULL::bigint AS partner_id, '' AS actor
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, tag text, cause text) JOIN sales_invoice i ON i.id = r.id
+FROM {few("id bigint, tag text, cause text")} JOIN sales_invoice i ON i.id = r.id
 WHERE i.tag = r.tag AND i.status = 'signed'
 """,
     sqlite="""
@@ -198,11 +200,11 @@ FROM sales_invoice i WHERE i.id = :id AND i.tag = :tag AND i.status = 'signed'
 
 REFUSE = Statement(
     name="refuse_invoices",
-    postgres="""
+    postgres=f"""
 WITH refused AS (
     UPDATE sales_invoice i SET status = 'refused', number = NULL, unanswered_at = NULL, problem = r.problem,
         settled_at = r.settled_at
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb, settled_at timestamptz)
+    FROM {few("id bigint, problem jsonb, settled_at timestamptz")}
     WHERE i.id = r.id AND i.status IN ('sending', 'unknown')
     RETURNING i.company_id, i.environment, i.public_id, i.reference, i.problem
 )
@@ -228,9 +230,9 @@ WHERE id = :id AND status IN ('sending', 'unknown') RETURNING id
 # The answer is missing: the number stays, and nobody may take the invoice for signed or for failed.
 DOUBT = Statement(
     name="doubt_invoices",
-    postgres="""
+    postgres=f"""
 WITH rows AS (
-    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, unanswered_at timestamptz, problem jsonb)
+    SELECT * FROM {few("id bigint, unanswered_at timestamptz, problem jsonb")}
 ), old AS (
     SELECT i.id, i.status FROM sales_invoice i JOIN rows USING (id)
 ), doubted AS (
@@ -259,9 +261,9 @@ WHERE id = :id AND status IN ('sending', 'unknown') RETURNING id
 # Nothing was sent, or KRA was busy: back in line at the same position, the number back with the lane
 REQUEUE = Statement(
     name="requeue_invoices",
-    postgres="""
+    postgres=f"""
 UPDATE sales_invoice i SET status = 'queued', number = NULL, unanswered_at = NULL, problem = r.problem
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb)
+FROM {few("id bigint, problem jsonb")}
 WHERE i.id = r.id AND i.status IN ('sending', 'unknown')
 """,
     sqlite=(
@@ -305,9 +307,9 @@ VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.drifted', '
 
 ADOPT_FOUND = Statement(
     name="adopt_found",
-    postgres="""
+    postgres=f"""
 UPDATE sales_found f SET adopted_by_id = r.id
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, lane_id bigint, number bigint)
+FROM {few("id bigint, lane_id bigint, number bigint")}
 WHERE f.lane_id = r.lane_id AND f.number = r.number AND f.adopted_by_id IS NULL
     AND EXISTS (SELECT 1 FROM sales_invoice i WHERE i.id = r.id AND i.status = 'signed' AND i.number = r.number)
 """,
@@ -420,9 +422,9 @@ FROM sales_invoice n JOIN sales_invoice o ON o.id = n.original_id WHERE n.id = :
 # Its sale is signed: what KRA gets, durable before it is sent. An empty body has never been sent.
 WRITE_NOTE = Statement(
     name="write_credit_notes",
-    postgres="""
+    postgres=f"""
 UPDATE sales_invoice i SET body = r.body, figures = r.figures, snapshot = r.snapshot
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, body text, figures jsonb, snapshot jsonb)
+FROM {few("id bigint, body text, figures jsonb, snapshot jsonb")}
 WHERE i.id = r.id AND i.status IN ('sending', 'unknown') AND i.body = ''
 """,
     sqlite=(
@@ -436,9 +438,9 @@ WHERE id = :id AND status IN ('sending', 'unknown') AND body = '' RETURNING id
 # Put back behind its sale, whose job is in the same lane
 WAIT_FOR_SALE = Statement(
     name="wait_for_sales",
-    postgres="""
+    postgres=f"""
 UPDATE lanes_job j SET waits_for_id = w.id
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint), sales_invoice n, lanes_job w
+FROM {few("id bigint")}, sales_invoice n, lanes_job w
 WHERE j.kind = 'invoice' AND j.document_id = r.id AND n.id = r.id
     AND w.kind = 'invoice' AND w.document_id = n.original_id AND NOT (w.state = 'closed')
 """,
@@ -461,10 +463,10 @@ CONTENT = Statement(
 # Worked out anew with other rates. It is with KRA no more, and its number is given back in the same commit.
 REBUILD = Statement(
     name="rebuild_invoices",
-    postgres="""
+    postgres=f"""
 WITH rebuilt AS (
     UPDATE sales_invoice i SET figures = r.figures, body = r.body, total = r.total, total_tax = r.total_tax
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, figures jsonb, body text, total numeric, total_tax numeric)
+    FROM {few("id bigint, figures jsonb, body text, total numeric, total_tax numeric")}
     WHERE i.id = r.id AND i.status = 'sending' AND i.unanswered_at IS NULL
     RETURNING i.company_id, i.environment, i.public_id, i.reference
 )
@@ -513,9 +515,9 @@ SELECT id FROM lanes_lane WHERE company_id = :company_id AND environment = :envi
 # The codes that were missing stand in the body and the lines now. Nothing of it was sent: a body with gaps never is
 COMPLETE = Statement(
     name="complete_invoices",
-    postgres="""
-UPDATE sales_invoice i SET figures = jsonb_set(i.figures, '{lines}', r.lines), body = r.body
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, body text, lines jsonb)
+    postgres=f"""
+UPDATE sales_invoice i SET figures = jsonb_set(i.figures, '{{lines}}', r.lines), body = r.body
+FROM {few("id bigint, body text, lines jsonb")}
 WHERE i.id = r.id AND i.status IN ('queued', 'sending', 'unknown')
 """,
     sqlite=(
@@ -529,9 +531,9 @@ WHERE id = :id AND status IN ('queued', 'sending', 'unknown')
 # Put back to wait for an item whose registration has not ended; the items' lane is locked, so it does not end unseen
 WAIT_FOR_ITEM = Statement(
     name="wait_for_items",
-    postgres="""
+    postgres=f"""
 UPDATE lanes_job j SET waits_for_id = w.id
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, item_id bigint), lanes_job w
+FROM {few("id bigint, item_id bigint")}, lanes_job w
 WHERE j.kind = 'invoice' AND j.document_id = r.id
     AND w.kind = 'item' AND w.document_id = r.item_id AND NOT (w.state = 'closed')
 """,

@@ -7,7 +7,7 @@ from gateway.kra.calls import stock as calls
 from gateway.kra.errors import Busy, DeviceTrouble, KraError, NoAnswer, NotSent, plain
 from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import Turn
-from gateway.lanes.store import Effect, Settlement, Statement
+from gateway.lanes.store import Effect, Settlement, Statement, few
 
 IDLE_SECONDS = 60.0
 _COLUMNS = """
@@ -17,15 +17,15 @@ FROM stock_component c JOIN catalog_item i ON i.id = c.item_id JOIN catalog_item
 START = Statement(
     name="start_components",
     postgres=f"""
-SELECT {_COLUMNS} JOIN jsonb_to_recordset(%s::jsonb) AS r(document_id bigint) ON r.document_id = c.id
+SELECT {_COLUMNS} JOIN {few("document_id bigint")} ON r.document_id = c.id
 """,
     sqlite=(f"SELECT {_COLUMNS} WHERE c.id = :document_id",),
 )
 ENDED = Statement(
     name="end_components",
-    postgres="""
+    postgres=f"""
 UPDATE stock_component c SET problem = r.problem, told_at = CASE WHEN r.problem IS NULL THEN now() END
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE c.id = r.id
+FROM {few("id bigint, problem jsonb")} WHERE c.id = r.id
 """,
     sqlite=(
         """

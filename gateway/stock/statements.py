@@ -1,6 +1,6 @@
 """The hand-written SQL of a movement's way to KRA: start, doubt, record, refuse. Each is harmless when repeated."""
 
-from gateway.lanes.store import Statement
+from gateway.lanes.store import Statement, few
 
 _NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 _OPEN = "('queued', 'sending', 'unknown')"
@@ -26,7 +26,7 @@ UPDATE stock_movement m SET
     status = CASE WHEN m.status NOT IN {_OPEN} THEN m.status WHEN r.in_doubt THEN 'unknown' ELSE 'sending' END,
     unanswered_at = CASE WHEN m.status NOT IN {_OPEN} THEN NULL WHEN r.left_behind THEN now()
                     WHEN r.in_doubt THEN COALESCE(m.unanswered_at, now()) ELSE m.unanswered_at END
-FROM jsonb_to_recordset(%s::jsonb) AS r(document_id bigint, number bigint, in_doubt bool, left_behind bool)
+FROM {few("document_id bigint, number bigint, in_doubt bool, left_behind bool")}
 WHERE m.id = r.document_id
 RETURNING {_COLUMNS},
     (SELECT jsonb_object_agg(b.item_id, b.kra_quantity) FROM stock_balance b WHERE b.lane_id = m.lane_id
@@ -51,7 +51,7 @@ RECORD = Statement(
     name="record_movements",
     postgres=f"""
 WITH rows AS (
-    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, number bigint, changes jsonb)
+    SELECT * FROM {few("id bigint, number bigint, changes jsonb")}
 ), recorded AS (
     UPDATE stock_movement m SET status = 'reported', number = r.number, unanswered_at = NULL, problem = NULL
     FROM rows r WHERE m.id = r.id AND m.status IN {_OPEN}
@@ -89,13 +89,14 @@ FROM stock_movement WHERE id = :id
     ),
 )
 
-# KRA was told the balances too. A movement that waits for this one may go.
+# KRA was told the balances too. A movement that waits for this one may go. (Without `COALESCE` PostgreSQL would look
+# through all that is open, by the index of that.)
 FINISH = Statement(
     name="finish_movements",
-    postgres="""
+    postgres=f"""
 WITH finished AS (
     UPDATE stock_movement m SET status = 'done', settled_at = now(), problem = r.problem
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE m.id = r.id AND m.status = 'reported'
+    FROM {few("id bigint, problem jsonb")} WHERE m.id = r.id AND COALESCE(m.status, '') = 'reported'
     RETURNING m.id
 )
 SELECT p.lane_id AS woken_lane_id FROM stock_movement p JOIN finished ON p.partner_id = finished.id
@@ -111,8 +112,8 @@ RETURNING (SELECT p.lane_id FROM stock_movement p WHERE p.partner_id = :id) AS w
 
 TOLD = Statement(
     name="told_balances",
-    postgres="""
-UPDATE stock_balance b SET told_at = now() FROM jsonb_to_recordset(%s::jsonb) AS r(lane_id bigint, item_id bigint)
+    postgres=f"""
+UPDATE stock_balance b SET told_at = now() FROM {few("lane_id bigint, item_id bigint")}
 WHERE b.lane_id = r.lane_id AND b.item_id = r.item_id
 """,
     sqlite=(f"UPDATE stock_balance SET told_at = {_NOW} WHERE lane_id = :lane_id AND item_id = :item_id",),
@@ -121,10 +122,10 @@ WHERE b.lane_id = r.lane_id AND b.item_id = r.item_id
 # KRA has named its own balance, and it is another: what it counts is taken as it says, and people are told
 SAID = Statement(
     name="kra_said_balances",
-    postgres="""
+    postgres=f"""
 WITH said AS (
     UPDATE stock_balance b SET kra_quantity = r.said, kra_said = r.said, kra_said_at = now()
-    FROM jsonb_to_recordset(%s::jsonb) AS r(lane_id bigint, item_id bigint, said bigint)
+    FROM {few("lane_id bigint, item_id bigint, said bigint")}
     WHERE b.lane_id = r.lane_id AND b.item_id = r.item_id AND b.kra_quantity <> r.said
     RETURNING b.company_id, b.environment, b.item_id, b.quantity, r.said
 )
@@ -153,7 +154,7 @@ REFUSE = Statement(
 WITH refused AS (
     UPDATE stock_movement m SET status = 'refused', number = NULL, unanswered_at = NULL, problem = r.problem,
         settled_at = now()
-    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE m.id = r.id AND m.status IN {_OPEN}
+    FROM {few("id bigint, problem jsonb")} WHERE m.id = r.id AND m.status IN {_OPEN}
     RETURNING m.id, m.company_id, m.environment, m.public_id, m.problem, m.cause
 ), told AS (
     INSERT INTO audit_event (public_id, company_id, environment, name, severity, subject, actor, data, at)
@@ -184,7 +185,7 @@ DOUBT = Statement(
     name="doubt_movements",
     postgres=f"""
 UPDATE stock_movement m SET status = 'unknown', unanswered_at = r.unanswered_at, problem = r.problem, number = r.number
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, unanswered_at timestamptz, problem jsonb, number bigint)
+FROM {few("id bigint, unanswered_at timestamptz, problem jsonb, number bigint")}
 WHERE m.id = r.id AND m.status IN {_OPEN}
 """,
     sqlite=(
@@ -200,7 +201,7 @@ REQUEUE = Statement(
     name="requeue_movements",
     postgres=f"""
 UPDATE stock_movement m SET status = 'queued', number = NULL, unanswered_at = NULL, problem = r.problem
-FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, problem jsonb) WHERE m.id = r.id AND m.status IN {_OPEN}
+FROM {few("id bigint, problem jsonb")} WHERE m.id = r.id AND m.status IN {_OPEN}
 """,
     sqlite=(
         f"""
