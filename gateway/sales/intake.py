@@ -201,11 +201,11 @@ def fingerprint_of(content: Any) -> str:
 
 def plain_content(value: Any) -> Any:
     """What a caller sent, fit for JSON, written in one way only."""
-    if type(value) is str:
-        return value
     if isinstance(value, msgspec.Struct):
         return {
-            name: plain_content(item) for name in value.__struct_fields__ if (item := getattr(value, name)) is not None
+            name: item if type(item) is str else plain_content(item)
+            for name in value.__struct_fields__
+            if (item := getattr(value, name)) is not None
         }
     if isinstance(value, list):
         return [plain_content(item) for item in value]
