@@ -34,6 +34,7 @@ from gateway.lanes.store import (
     StoreDown,
     StoreRefused,
 )
+from gateway.lanes.stored import id_value
 from gateway.lib.killpoint import reached
 
 log = logging.getLogger(__name__)
@@ -324,7 +325,7 @@ class Engine:
         self._tell_settled(batch, committed)
         for arrival in arrivals:
             if not arrival.future.done():
-                public_id = uuid.UUID(str(arrival.intake.row["public_id"]))
+                public_id = id_value(arrival.intake.row["public_id"])
                 stalled = arrival.intake.row["lane_id"] in committed.stalled
                 arrival.future.set_result(Kept(committed.kept.get(public_id), stalled))
         if self.observe is not None:
@@ -336,7 +337,7 @@ class Engine:
             public_id = settle.started.document.get("public_id")
             if settle.settlement.state != "closed" or public_id is None:
                 continue
-            settled.append(uuid.UUID(str(public_id)))
+            settled.append(id_value(public_id))
             written = settle.started.job_id in committed.applied
             self.tell(settled[-1], settle.settlement.changes if written else {})
         if settled and self._announce is not None:

@@ -1,5 +1,6 @@
-"""Values of a document as a handler reads them: PostgreSQL gives them typed, SQLite as text."""
+"""Values of a document as they are read: PostgreSQL gives them typed, SQLite as text."""
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,11 @@ import msgspec
 def json_value(value: Any) -> Any:
     """What a JSON column holds."""
     return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+
+
+def id_value(value: Any) -> uuid.UUID:
+    """A public id."""
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
 
 
 def moment_value(value: Any) -> datetime | None:

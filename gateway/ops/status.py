@@ -17,6 +17,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q
 from gateway.devices.contact import SILENT_HOURS
 from gateway.devices.models import Device
 from gateway.lanes.models import Attempt, Job, Lane, Process
+from gateway.lanes.months import missing_months
 from gateway.lib.clock import utc_now
 from gateway.ops.beat import NoBroker, last_sent_at, missing_beat_rows
 from gateway.ops.initial import unapplied_migrations
@@ -204,6 +205,13 @@ def _schedule() -> Check:
     return Check("schedule", OK, f"Celery's beat sends the periodic work, last at {last:%H:%M:%S} UTC.")
 
 
+def _months() -> Check:
+    if missing := missing_months():
+        said = f"{len(missing)} tables of this month and the next are missing; what they would hold lies together."
+        return Check("months", WARN, said, "Run: manage.py partitions", missing)
+    return Check("months", OK, "The tables of this month and the next are there.")
+
+
 def _isolation() -> Check:
     if connection.vendor == "sqlite":
         return Check("isolation", OK, "SQLite has no row-level security; every query starts from its company.")
@@ -264,6 +272,7 @@ _CHECKS: dict[str, Callable[[], Check]] = {
     "devices": _devices,
     "kra": _kra,
     "schedule": _schedule,
+    "months": _months,
     "isolation": _isolation,
     "settings": _settings,
 }

@@ -108,6 +108,21 @@ def test_kra_is_judged_by_its_newest_answers(well: Device) -> None:
     assert found("kra").state == "ok"
 
 
+@pytest.mark.only_on("postgres")
+def test_a_month_without_its_tables_is_a_warning_until_they_are_made(well: Device) -> None:
+    assert found("months").state == "ok"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relname ~ '^lanes_attempt_[0-9_]+$' ORDER BY relname")
+        names = [name for (name,) in cursor.fetchall()]
+        assert len(names) > 2
+        for name in names[1:]:  # all but this month's
+            cursor.execute(f"DROP TABLE {name}")
+    check = found("months")
+    assert (check.state, check.more) == ("warn", names[1:2])
+    call_command("partitions", stdout=StringIO())
+    assert found("months").state == "ok"
+
+
 def test_settings_that_let_strangers_in_are_named(well: Device, settings: LazySettings) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = True, ["*"]
     assert found("settings").state == "warn" and "DEBUG" in found("settings").said
