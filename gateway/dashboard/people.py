@@ -65,6 +65,8 @@ def member(request: HttpRequest, company: uuid.UUID, member: uuid.UUID) -> HttpR
             form.add_error("until", str(error))
         except (NotAllowed, LastOwner) as error:
             form.add_error("role", str(error))
+        except Member.DoesNotExist:
+            return _gone(request, place, found)
         else:
             messages.success(request, f"{found.user.email} is {found.get_role_display().lower()} now.")
             return redirect("people", company)
@@ -83,6 +85,8 @@ def remove(request: HttpRequest, company: uuid.UUID, member: uuid.UUID) -> HttpR
     except (NotAllowed, LastOwner) as error:
         messages.error(request, str(error))
         return redirect("member", company, member)
+    except Member.DoesNotExist:
+        return _gone(request, place, found)
     messages.success(request, f"{found.user.email} has no place here any more.")
     return redirect("home") if found.user == person(request) else redirect("people", company)
 
@@ -119,6 +123,12 @@ def revoke(request: HttpRequest, company: uuid.UUID, invitation: uuid.UUID) -> H
     else:
         messages.success(request, f"The link that {found.email} got opens nothing any more.")
     return redirect("people", company)
+
+
+def _gone(request: HttpRequest, place: Place, member: Member) -> HttpResponse:
+    """Somebody else took the member out in this moment."""
+    messages.error(request, f"{member.user.email} was taken out meanwhile.")
+    return redirect("people", place.company.public_id)
 
 
 def _invite(request: HttpRequest, place: Place, form: InviteForm) -> bool:

@@ -9,6 +9,7 @@ from django.test.signals import template_rendered
 from django.utils import timezone
 
 from gateway.audit.models import Event
+from gateway.dashboard import people as pages
 from gateway.tenants.isolation import may_see_all
 from gateway.tenants.models import Invitation, Member, Role, User
 from gateway.tenants.services import add_member
@@ -174,6 +175,24 @@ def test_who_is_taken_out_sees_nothing_from_the_next_click_on(owner_browser: Cli
     assert theirs.get(f"/companies/{amani.company.public_id}/").status_code == 404
     assert User.objects.filter(pk=kim.user.pk).exists(), "the person stays, the place goes"
     assert owner_browser.post(f"{people}{kim.user.public_id}/remove/").status_code == 404
+
+
+@pytest.mark.parametrize(("action", "sent"), [("", {"role": "viewer"}), ("remove/", {})])
+def test_who_was_taken_out_by_another_in_this_moment_is_told_so(
+    owner_browser: Client, amani: Any, people: str, monkeypatch: pytest.MonkeyPatch, action: str, sent: dict[str, str]
+) -> None:
+    kim = add_member(amani.company, email="kim@amani.example", name="", role=Role.CASHIER)
+
+    def found_and_gone(*asked: Any) -> Member:
+        member = find(*asked)
+        Member.objects.filter(pk=member.pk).delete()
+        return member
+
+    find = pages._member
+    monkeypatch.setattr(pages, "_member", found_and_gone)
+    answer = owner_browser.post(f"{people}{kim.user.public_id}/{action}", sent, follow=True)
+    assert answer.redirect_chain == [(people, 302)]
+    assert "kim@amani.example was taken out meanwhile." in answer.content.decode()
 
 
 def test_many_people_stand_on_several_pages(owner_browser: Client, amani: Any, people: str) -> None:
