@@ -216,9 +216,11 @@ def b3_one_lane(bench: Bench) -> Figures:
 
 
 def b4_slow_kra(bench: Bench) -> Figures:
-    """KRA takes a second a sale while 800 tills wait: the rate against the ideal, and `/health/` meanwhile."""
+    """KRA takes a second a sale while 800 tills of two processes wait: the rate against the ideal, and `/health/`."""
     tills = 800
-    with plant.lean_kra(bench.folder, delay_ms=1000) as kra, bench.town(kra.url, companies=100, branches=8) as running:
+    with ExitStack() as stack:
+        kra = stack.enter_context(plant.lean_kra(bench.folder, delay_ms=1000))
+        running = stack.enter_context(bench.town(kra.url, companies=100, branches=8, serves=2))
         plan = Plan(running.urls, tills, plant.soon(5), max(bench.seconds, 10))
         over, times = threading.Event(), []
 
