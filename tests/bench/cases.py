@@ -352,9 +352,9 @@ def reading(running: plant.Plant, page: str, cookie: str) -> Figures:
         return (time.monotonic() - sent) * 1000, text
 
     first = json.loads(get("/api/invoices/?limit=50")[1])
-    known = first["invoices"][0]
+    known, further = first["invoices"][0], first["next"]
     paths = {
-        "list": ["/api/invoices/?limit=50", f"/api/invoices/?limit=50&cursor={first['next']}"],
+        "list": ["/api/invoices/?limit=50", *([f"/api/invoices/?limit=50&cursor={further}"] if further else [])],
         "search": [
             f"/api/invoices/?reference={known['reference']}",
             "/api/invoices/?reference=NOT-THERE",
