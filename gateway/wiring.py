@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from django.conf import settings
@@ -28,6 +27,7 @@ from gateway.lanes.months import make_months
 from gateway.lanes.postgres import PostgresStore
 from gateway.lanes.sqlite import SqliteStore
 from gateway.lanes.store import Read, Settlement, Store
+from gateway.lanes.stored import id_value
 from gateway.lanes.upkeep import cleanup_old_data, cleanup_old_logs, retry_sales_invoice
 from gateway.lib.schedule import When, daily, every
 from gateway.purchases import statements as purchase_statements
@@ -170,7 +170,7 @@ def with_log_context(handler: Handler) -> Handler:
         started = turn.started
         bind_contextvars(lane=started.lane_id)  # each turn is a task: what is bound ends with it
         if public_id := started.document.get("public_id"):
-            bind_contextvars(**{started.kind: str(uuid.UUID(str(public_id)))})
+            bind_contextvars(**{started.kind: str(id_value(public_id))})
         return await handler(turn)
 
     return carry

@@ -18,6 +18,7 @@ from gateway.kra.client import Client
 from gateway.kra.documents import Credentials
 from gateway.kra.profiles import Flavour, Profile
 from gateway.lanes.store import Read, Statement
+from gateway.lanes.stored import id_value
 from gateway.lib.remembered import Remembered
 from gateway.tenants.models import HEAD_OFFICE
 from gateway.tenants.vault import device_key_aad, open_wrapped
@@ -175,7 +176,7 @@ class Desk:
         row = seat.row
         key = ""
         if row["sealed_key"] is not None and row["data_key"] is not None:
-            company_id = uuid.UUID(str(row["company_public_id"]))
+            company_id = id_value(row["company_public_id"])
             key = open_wrapped(row["data_key"], company_id, device_key_aad(seat.public_id), row["sealed_key"]).decode()
         return Credentials(
             pin=row["pin"],
@@ -211,5 +212,5 @@ def _seats(rows: list[dict[str, Any]]) -> list[Seat | Exception]:
         if isinstance(profile, Exception):
             found.append(profile)
         else:
-            found.append(Seat(row=row, public_id=uuid.UUID(str(row["public_id"])), profile=profile))
+            found.append(Seat(row=row, public_id=id_value(row["public_id"]), profile=profile))
     return found

@@ -27,6 +27,7 @@ from gateway.lanes.store import (
     effects_by_statement,
     lane_requests,
 )
+from gateway.lanes.stored import id_value
 
 T = TypeVar("T")
 
@@ -160,7 +161,7 @@ class SqliteStore:
             row = {name: to_sqlite(value) for name, value in intake.row.items()}
             returned = self._statement(intake.statement, row)
             if returned:
-                kept[uuid.UUID(str(intake.row["public_id"]))] = returned[0]["id"]
+                kept[id_value(intake.row["public_id"])] = returned[0]["id"]
                 new_work.add(intake.row["lane_id"])
         applied: set[int] = set()
         for settle in batch.settles:

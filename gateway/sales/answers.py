@@ -5,15 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.kra.client import GAP
+from gateway.lanes.stored import id_value, json_value
 from gateway.sales.receipts.identifiers import cu_invoice_number, qr_url, text_code
 from gateway.sales.receipts.stored import (
     WAITING_REASONS,
-    identity,
     is_simulated,
     legal_number,
     link_to_kra,
     moment,
-    parsed,
 )
 from gateway.sales.receipts.token import read_receipt_token, receipt_token
 
@@ -44,14 +43,14 @@ def answer(row: Mapping[str, Any], *, system_url: str, secret: bytes) -> dict[st
     columns say; one that KRA has not answered is never shown as signed or refused.
     """
     status = row["status"]
-    figures = parsed(row["figures"])
+    figures = json_value(row["figures"])
     signed = status == "signed"
     return {
-        "id": str(identity(row["public_id"])),
+        "id": str(id_value(row["public_id"])),
         "reference": row["reference"],
         "status": status,
         "kind": row["kind"],
-        "device": str(identity(row["device_public_id"])),
+        "device": str(id_value(row["device_public_id"])),
         "environment": row["environment"],
         "revision": row["revision"],
         "issued_at": _time(row["issued_at"]),
@@ -79,17 +78,17 @@ def _credit(row: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any
     A note takes its part from the moment it is kept; one that is refused or withdrawn takes nothing.
     """
     if row["kind"] == "credit_note":
-        snapshot = parsed(row["snapshot"])
+        snapshot = json_value(row["snapshot"])
         note = {name: snapshot.get(name) for name in ("reason", "remark", "received_by")}
         note["warnings"] = snapshot.get("warnings") or []
         return {
-            "original": _linked(parsed(row.get("original"))),
+            "original": _linked(json_value(row.get("original"))),
             "credit": note,
             "credit_notes": [],
             "credited": None,
             "left": None,
         }
-    notes = parsed(row.get("credit_notes")) or []
+    notes = json_value(row.get("credit_notes")) or []
     taken = [Decimal(note["amount"]) for note in notes if note["status"] not in {"refused", "cancelled"}]
     credited = sum(taken, Decimal("0.00"))
     left = Decimal("0.00") if row["status"] in {"refused", "cancelled"} else Decimal(figures["total"]) - credited
@@ -103,12 +102,12 @@ def _credit(row: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any
 
 
 def _linked(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return {**document, "id": str(identity(document["id"]))} if document else None
+    return {**document, "id": str(id_value(document["id"]))} if document else None
 
 
 def _receipt(row: Mapping[str, Any], system_url: str, secret: bytes) -> dict[str, Any]:
-    snapshot = parsed(row["snapshot"])
-    token = receipt_token(identity(row["public_id"]), secret)
+    snapshot = json_value(row["snapshot"])
+    token = receipt_token(id_value(row["public_id"]), secret)
     return {
         "number": row["receipt_number"],
         "total_number": row["total_receipt_number"],
@@ -143,7 +142,7 @@ def _totals(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problem(row: Mapping[str, Any]) -> dict[str, Any]:
-    problem = parsed(row["problem"]) or {}
+    problem = json_value(row["problem"]) or {}
     return {
         "code": problem.get("code") or "refused",
         "detail": problem.get("detail") or "The document was refused.",

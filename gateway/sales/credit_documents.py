@@ -7,9 +7,10 @@ from typing import Any
 from gateway.kra.client import Client
 from gateway.kra.codes import CreditNoteReason, TaxClass
 from gateway.kra.documents import Credentials, SaleDocument, SaleLine
+from gateway.lanes.stored import json_value
 from gateway.sales.credit_balance import changed, is_as_credited, stored_amounts, summed
 from gateway.sales.intake import main_method
-from gateway.sales.receipts.stored import legal_number, moment, parsed
+from gateway.sales.receipts.stored import legal_number, moment
 
 
 def note_written(
@@ -19,8 +20,8 @@ def note_written(
 
     `row` is the note's row, `sale` has the columns of the sale that its signature filled.
     """
-    figures, snapshot = parsed(row["figures"]), parsed(row["snapshot"])
-    codes = {line["line"]: line["kra_code"] for line in parsed(sale["sale_figures"])["lines"]}
+    figures, snapshot = json_value(row["figures"]), json_value(row["snapshot"])
+    codes = {line["line"]: line["kra_code"] for line in json_value(sale["sale_figures"])["lines"]}
     figures = figures | {
         name: [{**line, "kra_code": codes[line["original_line"]]} for line in figures[name]]
         for name in ("lines", "returned")
@@ -79,6 +80,6 @@ def judged(row: Mapping[str, Any]) -> str:
             f"The sale {row['sale_reference']} that this note credits is not signed: {how}. What the note took is "
             "free again; credit the sale when it is signed, under a new reference."
         )
-    if not is_as_credited(row["sale_revision"], parsed(row["sale_figures"]), parsed(row["figures"])):
+    if not is_as_credited(row["sale_revision"], json_value(row["sale_figures"]), json_value(row["figures"])):
         return changed(row["sale_reference"])
     return ""

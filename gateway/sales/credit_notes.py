@@ -25,6 +25,7 @@ from gateway.kra.tax import LineFigures
 from gateway.lanes import local
 from gateway.lanes.actions import lock_lane
 from gateway.lanes.models import Lane
+from gateway.lanes.stored import id_value
 from gateway.lib.clock import utc_now
 from gateway.sales import statements
 from gateway.sales.actions import correct_invoice
@@ -139,7 +140,7 @@ async def _find_sale(till: Till, note: CreditNoteIn, caller: Caller, sale_id: uu
         raise Invalid([Wrong("original_reference", "missing", "Say the reference of the sale that is credited.")])
     if sale is None:
         raise SaleNotFound
-    if caller.device is not None and uuid.UUID(str(sale["device_public_id"])) != caller.device:
+    if caller.device is not None and id_value(sale["device_public_id"]) != caller.device:
         seat = await till.desk.seat(sale["device_id"])
         if seat.public_id != caller.device:
             raise SaleNotFound
@@ -159,7 +160,7 @@ async def _known(
     wait_seconds: float,
 ) -> Outcome:
     """Answer a known reference as it is now; while it is refused, other content about the same sale corrects it."""
-    public_id = uuid.UUID(str(known["public_id"]))
+    public_id = id_value(known["public_id"])
     if known["content_hash"] == fingerprint:
         if known["status"] in ON_ITS_WAY and not known["hold_reason"]:
             return await _waited(till, public_id, caller, wait_seconds, replayed=True)
@@ -238,7 +239,7 @@ def _reserve(writer: "_Writer", sale_id: int, lane_id: int, refused: tuple[int, 
 def _fingerprint(note: CreditNoteIn, sale_id: Any) -> str:
     """Of what the caller sent, and of the sale it is about, by whichever of its names it was named."""
     sent = {name: value for name, value in plain_content(note).items() if name != "original_reference"}
-    return fingerprint_of({**sent, "original": uuid.UUID(str(sale_id)).hex})
+    return fingerprint_of({**sent, "original": id_value(sale_id).hex})
 
 
 def _check(note: CreditNoteIn, seat: Seat, *, now: datetime) -> list[Wrong]:

@@ -16,6 +16,7 @@ from gateway.devices.desk import Desk, Seat
 from gateway.devices.models import Device
 from gateway.lanes.engine import Engine
 from gateway.lanes.store import Intake, StoreDown, StoreRefused
+from gateway.lanes.stored import id_value
 from gateway.lib.clock import utc_now
 from gateway.sales import statements
 from gateway.sales.actions import correct_invoice
@@ -272,12 +273,12 @@ class Till:
                 if now is None or now["content_hash"] != fingerprint:
                     raise ReferenceReused
                 return await self._replay(now, sale, caller, None, wait_seconds)
-            await self.wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
+            await self.wait_for(id_value(known["public_id"]), caller, wait_seconds)
             now = await self.known(caller, sale.reference)
             assert now is not None
             return Outcome(now, replayed=False)
         if known["status"] in ON_ITS_WAY and not known["hold_reason"]:
-            await self.wait_for(uuid.UUID(str(known["public_id"])), caller, wait_seconds)
+            await self.wait_for(id_value(known["public_id"]), caller, wait_seconds)
             known = await self.known(caller, sale.reference) or known
         return Outcome(known, replayed=True)
 
@@ -304,7 +305,7 @@ class Till:
                 continue
             with contextlib.suppress(StoreDown, StoreRefused):
                 for row in await self.engine.store.read(statements.SETTLED, {"public_ids": waited}):
-                    self.engine.tell(uuid.UUID(str(row["public_id"])), {})
+                    self.engine.tell(id_value(row["public_id"]), {})
 
     def _room(self, company_id: int) -> bool:
         return (
@@ -322,7 +323,7 @@ class Till:
 
 def _may_see(caller: Caller, row: Mapping[str, Any]) -> bool:
     """Whether a key that is bound to one device may see the invoice."""
-    return caller.device is None or uuid.UUID(str(row["device_public_id"])) == caller.device
+    return caller.device is None or id_value(row["device_public_id"]) == caller.device
 
 
 def chosen_seat(seats: list[Seat], sale: SaleIn, caller: Caller, kind: str | None) -> Seat:

@@ -16,12 +16,13 @@ from typing import Any
 
 from gateway.kra.codes import PaymentMethod, ProductType, TaxClass, code_class
 from gateway.kra.tax import AmountProfile
+from gateway.lanes.stored import json_value
 from gateway.lib.clock import NAIROBI
 from gateway.lib.money import ZERO, money, round_money
 from gateway.sales.receipts.identifiers import grouped, text_code
 from gateway.sales.receipts.labels import CREDIT_NOTES, Label, ReceiptType, label_of
 from gateway.sales.receipts.languages import WORDS, Language, Words
-from gateway.sales.receipts.stored import is_simulated, legal_number, link_to_kra, moment, parsed
+from gateway.sales.receipts.stored import is_simulated, legal_number, link_to_kra, moment
 
 NOT_AN_INVOICE = "NOT A TAX INVOICE"
 SANDBOX_MARK = f"SANDBOX \N{EN DASH} {NOT_AN_INVOICE}"
@@ -260,7 +261,7 @@ def receipt_document(
     `offline_code` puts KRA's text code into the QR code in place of the link. Raises ValueError for a credit note whose
     snapshot lacks `original_cu_invoice_number`.
     """
-    figures, snapshot = parsed(row["figures"]), parsed(row["snapshot"])
+    figures, snapshot = json_value(row["figures"]), json_value(row["snapshot"])
     is_credit_note = row["kind"] == "credit_note"
     is_rehearsal = type in (ReceiptType.TRAINING, ReceiptType.PROFORMA)
     label, words = label_of(type, is_credit_note=is_credit_note), WORDS[language]
@@ -440,7 +441,7 @@ def _offline_code(row: Mapping[str, Any]) -> str:
 def _explanation(row: Mapping[str, Any], words: Words) -> tuple[str, ...]:
     sentences = [getattr(words, row["status"])]
     if row["status"] == "refused":
-        sentences += _reasons(parsed(row["problem"]) or {}, words)
+        sentences += _reasons(json_value(row["problem"]) or {}, words)
     return tuple(sentences)
 
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
+from gateway.lanes.stored import json_value
 from gateway.sales.models import Invoice, Logo, PrintedDocument
 from gateway.sales.receipts.document import ReceiptDocument, receipt_document
 from gateway.sales.receipts.forms import CONTENT_TYPES, FILE_ENDINGS, Form, drawn
@@ -21,7 +22,6 @@ from gateway.sales.receipts.labels import ORIGINALS, ReceiptType
 from gateway.sales.receipts.languages import Language
 from gateway.sales.receipts.logos import Logos, logo_file
 from gateway.sales.receipts.printed import printed_document
-from gateway.sales.receipts.stored import parsed
 from gateway.sales.receipts.text import receipt_text
 
 
@@ -75,7 +75,7 @@ def in_journal(
     return printed_document(
         company_id=row["company_id"],
         environment=row["environment"],
-        branch=parsed(row["snapshot"])["branch_code"],
+        branch=json_value(row["snapshot"])["branch_code"],
         label=document.label,
         text=receipt_text(document),
         content=content,

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
-
-import msgspec
 
 from gateway.sales.receipts.identifiers import cu_invoice_number, qr_url
 
@@ -16,11 +13,6 @@ WAITING_REASONS = {
     "unknown": UNKNOWN_REASON,
 }
 SIMULATED_UNIT = "SIM"  # so begins the id of every simulated control unit, and of no real one
-
-
-def parsed(value: Any) -> Any:
-    """A JSON column as Python data. Amounts are text in it, so no number of it is ever money."""
-    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
 
 
 def moment(value: Any) -> datetime:
@@ -36,11 +28,6 @@ def moment(value: Any) -> datetime:
     if when.tzinfo is None:
         raise ValueError("a moment without a time zone")
     return when.astimezone(UTC)
-
-
-def identity(value: Any) -> UUID:
-    """A UUID column; SQLite keeps it as 32 hexadecimal digits."""
-    return value if isinstance(value, UUID) else UUID(value)
 
 
 def is_simulated(row: Mapping[str, Any], snapshot: Mapping[str, Any]) -> bool:
