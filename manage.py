@@ -30,7 +30,7 @@ if __name__ == "__main__":
         main(sys.argv[2:])
         sys.exit()
     if sys.argv[1:2] in (["serve"], ["run_engine"]):
-        gc.disable()  # until it has loaded, see gateway.ops.memory
+        gc.disable()  # until it has loaded, see gateway.lib.memory
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
     os.environ.setdefault("DATABASE_ROLE", ROLES.get("".join(sys.argv[1:2]), "chores"))
     if len(sys.argv) > 1 and not needs_secrets(sys.argv[1], sys.argv[2:]):

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.urls import get_resolver
 
-from gateway.ops.memory import keep_loaded
+from gateway.lib.memory import keep_loaded
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ plain table; the control side and the pages are a Starlette application beside i
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import sys
 from collections.abc import MutableMapping
@@ -19,6 +18,7 @@ from urllib.parse import parse_qsl
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.lib.memory import keep_loaded
 from gateway.simulator.control import control_app
 from gateway.simulator.door import Received, log_request
 from gateway.simulator.faults import Faults
@@ -30,7 +30,6 @@ from gateway.simulator.tables import FLAVOURS, PREFIXES, TOKEN_PATHS, operations
 from gateway.simulator.world import World
 
 Message = MutableMapping[str, Any]
-YOUNG_OBJECTS: Final = 20_000  # until the collector looks through them; nearly all die with their request
 SWITCH_SECONDS: Final = 0.0005  # the commit thread must get the interpreter lock soon after the disk answers
 
 
@@ -145,8 +144,7 @@ def run(
     world = World(ledger, seed=seed, strict=strict)
     seed_country(world)
     ledger.write_now()
-    gc.freeze()  # the country stays
-    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
+    keep_loaded()  # the country stays
     simulator = Simulator(world, flavour)
     config = uvicorn.Config(
         simulator, host=host, port=port, loop="uvloop", http=_Protocol, ws="none", lifespan="off",

@@ -13,8 +13,8 @@ from django.db import connection
 from starlette.applications import Starlette
 
 from gateway.api.health import Probe, health_routes
+from gateway.lib.memory import keep_loaded
 from gateway.ops.listening import listen
-from gateway.ops.memory import keep_loaded
 from gateway.ops.metrics import Metrics
 from gateway.sales.services import Till
 from gateway.wiring import running_till

@@ -14,9 +14,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from gateway.lanes import local
 from gateway.lanes.engine import STOP_SECONDS
+from gateway.lib.memory import keep_loaded
 from gateway.ops.bounded_http import BoundedHttp
 from gateway.ops.listening import listen
-from gateway.ops.memory import keep_loaded
 
 
 class Server(uvicorn.Server):

@@ -8,7 +8,7 @@ from tests.gateway import ROOT
 PROGRAM = """
 import gc
 gc.disable()
-from gateway.ops.memory import keep_loaded
+from gateway.lib.memory import keep_loaded
 kept = [[]]
 keep_loaded()
 print(gc.isenabled(), gc.get_freeze_count() > 1000, len(gc.get_objects()) < 1000)
