@@ -1,7 +1,6 @@
 """The engine's statements find rows by their keys, also while the tables are empty: prepared plans are kept."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from gateway.lanes.postgres import PLANS
 from gateway.ops.engine_rights import statements
 from tests.migrated import give_tables
+from tests.plans import kept_plan
 
 pytestmark = pytest.mark.only_on("postgres")
 
@@ -25,27 +25,11 @@ def test_no_statement_of_the_engine_reads_a_table_from_end_to_end(database_url: 
         for name, value in PLANS.items():
             connection.execute(f"SET {name} = {value}".encode())
         for name, text in statements().items():
-            if found := list(whole_tables(plan_of(connection, text))):
+            ((plan,),) = kept_plan(connection, text, options="FORMAT JSON")
+            if found := list(whole_tables(plan["Plan"])):
                 whole[name] = found
     assert set(whole) <= WALKS, whole
     assert len(statements()) > 50
-
-
-def plan_of(connection: psycopg.Connection[Any], text: str) -> Mapping[str, Any]:
-    """The plan that a prepared statement keeps."""
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
-    for place, name in enumerate(names, start=1):
-        text = text.replace(f"%({name})s", f"${place}")
-    count = len(names) or text.count("%s")
-    for place in range(1, count + 1):
-        text = text.replace("%s", f"${place}", 1)
-    connection.execute(f"PREPARE one AS {text.replace('%%', '%')}".encode(), prepare=False)
-    values = f"({', '.join(['NULL'] * count)})" if count else ""
-    row = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE one{values}".encode()).fetchone()
-    connection.execute("DEALLOCATE one")
-    assert row is not None
-    plan: Mapping[str, Any] = row[0][0]["Plan"]
-    return plan
 
 
 def whole_tables(plan: Mapping[str, Any]) -> Iterator[str]:

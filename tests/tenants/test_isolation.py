@@ -15,6 +15,7 @@ from gateway.ops.engine_rights import engine_rights, statements
 from gateway.tenants.isolation import SHARED, SHARED_APPS, policies
 from tests.gateway import Gateway, Shop, gateway, ledger_of
 from tests.migrated import give_tables
+from tests.plans import kept_plan
 from tests.servers import Simulator
 from tests.tenants.secured import Secured, secured_database
 
@@ -269,24 +270,7 @@ def rows_of(connection: psycopg.Connection[dict[str, Any]], table: str) -> int:
     return int(row["n"])
 
 
-_VALUES = {
-    **dict.fromkeys(("company_id", "device_id", "lane_id", "stock_lane_id", "job_id", "id", "limit", "most"), 1),
-    **dict.fromkeys(("public_id", "token"), "6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
-    **dict.fromkeys(("environment", "reference", "name"), "sandbox"),
-    **{name: ["x"] for name in ("tags", "codes", "digests", "environments")},
-    **{name: [1] for name in ("companies", "devices")},
-    "public_ids": ["6f9619ff-8b86-d011-b42d-00cf4fc964ff"],
-    "seconds": 1.0,
-    "rows": "[]",
-    "may_start": True,
-}
-
-
 def plan_of(connection: psycopg.Connection[dict[str, Any]], text: str) -> list[str]:
-    names = set(re.findall(r"%\((\w+)\)s", text))
-    values: Any = {name: _VALUES[name] for name in names}
-    if not names:
-        values = ([1],) if "ANY(%s)" in text else ("[]",) if "%s" in text else None
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL enable_seqscan = off")  # the tables are nearly empty here
-        return [row["QUERY PLAN"] for row in connection.execute(f"EXPLAIN (COSTS OFF) {text}", values).fetchall()]
+        return kept_plan(connection, text, options="COSTS OFF")
