@@ -332,8 +332,7 @@ def chosen_seat(seats: list[Seat], sale: SaleIn, caller: Caller, kind: str | Non
     if caller.device is not None:
         seats = [seat for seat in seats if seat.public_id == caller.device]
     if sale.device is not None:
-        public_id = _as_id(sale.device)
-        seats = [seat for seat in seats if seat.public_id == public_id or seat.row["serial"] == sale.device]
+        seats = [seat for seat in seats if sale.device in (str(seat.public_id), seat.row["serial"])]
     else:
         in_use = [seat for seat in seats if seat.row["status"] != Device.Status.RETIRED]
         if len(in_use) > 1:
@@ -347,13 +346,6 @@ def chosen_seat(seats: list[Seat], sale: SaleIn, caller: Caller, kind: str | Non
     if seats[0].row["status"] not in (Device.Status.ACTIVE, Device.Status.TROUBLE):
         raise DeviceNotReady(f"The device {seats[0].row['serial']} is {seats[0].row['status']}.")
     return seats[0]
-
-
-def _as_id(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 async def _within(future: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any] | None:
