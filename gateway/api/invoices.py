@@ -68,7 +68,10 @@ class InvoicesOut(Schema):
 
 @router.get("/invoices/", response=InvoicesOut, operation_id="list_invoices", summary="List invoices")
 def invoices(request: ApiRequest, wanted: Query[InvoicesIn]) -> dict[str, Any]:
-    """A company's invoices, newest first. Pages neither repeat nor skip an invoice while new ones arrive."""
+    """A company's invoices, newest first. Pages neither repeat nor skip an invoice while new ones arrive.
+
+    Asked for a time of issue, the latest issued come first.
+    """
     principal = request.auth
     must(principal, Right.READ)
     only_these(request, InvoicesIn)

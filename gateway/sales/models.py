@@ -35,7 +35,7 @@ class Invoice(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     company = models.ForeignKey(Company, models.PROTECT, related_name="invoices", db_index=False)
     environment = models.CharField(max_length=10, choices=Environment.choices)
-    device = models.ForeignKey(Device, models.PROTECT, related_name="invoices")
+    device = models.ForeignKey(Device, models.PROTECT, related_name="invoices", db_index=False)
     lane = models.ForeignKey(Lane, models.PROTECT, related_name="+", db_index=False)  # environment + PIN + branch
     kind = models.CharField(max_length=11, choices=Kind.choices, default=Kind.SALE)
     reference = models.CharField(max_length=50)  # the till's own number; names one document for ever
@@ -78,8 +78,17 @@ class Invoice(models.Model):
                 condition=~Q(status="signed") | (~Q(signature="") & Q(number__isnull=False)), name="invoice_sealed"
             ),
         ]
+        # By each thing that a list may ask for, so that what is rare or long ago is found among millions
         indexes = [
             models.Index(fields=["company", "environment", "-id"], name="invoice_list"),
+            models.Index(fields=["company", "environment", "issued_at", "id"], name="invoice_issued"),
+            models.Index(fields=["device", "-id"], name="invoice_of_device"),
+            models.Index(
+                fields=["company", "environment", "status", "-id"], name="invoice_status", condition=~Q(status="signed")
+            ),
+            models.Index(
+                fields=["company", "environment", "-id"], name="invoice_notes", condition=Q(kind="credit_note")
+            ),
             models.Index(
                 fields=["company", "environment", "buyer_pin"], name="invoice_buyer", condition=~Q(buyer_pin="")
             ),

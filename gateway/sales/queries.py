@@ -14,7 +14,7 @@ from gateway.lanes.models import Job, Lane
 from gateway.lib.cursor import write_cursor
 from gateway.sales.crediting import FREED, balance_of
 from gateway.sales.models import Invoice
-from gateway.tenants.pages import newest_first
+from gateway.tenants.pages import latest_first, newest_first
 
 _JOB_KIND = "invoice"
 _WAITING = {Invoice.Status.QUEUED, Invoice.Status.SENDING, Invoice.Status.UNKNOWN}
@@ -71,10 +71,15 @@ class Page(NamedTuple):
 def list_invoices(company_id: int, environment: str, wanted: Filter, *, limit: int, cursor: str | None = None) -> Page:
     """A page of a company's invoices, newest first. Pages neither repeat nor skip a row while new ones arrive.
 
-    Raises BadCursor for a cursor that another company's list, or nobody, has given.
+    Where a time of issue is asked for, the latest issued come first: a day long ago is found by its index, while the
+    newest first would be read until that day comes. Raises BadCursor for a cursor that another company's list, or
+    nobody, has given.
     """
     invoices = Invoice.objects.filter(company_id=company_id, environment=environment)
-    invoices = newest_first(invoices, cursor)
+    if wanted.issued_from is None and wanted.issued_before is None:
+        invoices = newest_first(invoices, cursor)
+    else:
+        invoices = latest_first(invoices, "issued_at", cursor)
     rows: list[dict[str, Any]] = list(
         _filtered(invoices, wanted).values(*_COLUMNS, device_public_id=F("device__public_id"), **_ORIGINAL)[: limit + 1]
     )

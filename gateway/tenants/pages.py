@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from gateway.lib.cursor import BadCursor, read_cursor, write_cursor
 
@@ -18,6 +18,18 @@ def newest_first(rows: QuerySet[M], cursor: str | None, *, own: QuerySet[M] | No
     if cursor is not None:
         rows = rows.filter(pk__lt=_place(rows if own is None else own, cursor))
     return rows.order_by("-pk")
+
+
+def latest_first(rows: QuerySet[M], column: str, cursor: str | None) -> QuerySet[M]:
+    """The rows with the latest `column` first, of equal ones the newest, behind the cursor's. Raises BadCursor."""
+    if cursor is not None:
+        place = rows.filter(public_id=read_cursor(cursor)).values_list(column, "pk").first()
+        if place is None:
+            raise BadCursor(cursor)
+        value, pk = place
+        # The first condition is where the index is entered; the second alone would have it read from its beginning
+        rows = rows.filter(**{f"{column}__lte": value}).filter(Q(**{f"{column}__lt": value}) | Q(pk__lt=pk))
+    return rows.order_by(f"-{column}", "-pk")
 
 
 def oldest_first(rows: QuerySet[M], cursor: str | None) -> QuerySet[M]:

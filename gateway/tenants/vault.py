@@ -35,8 +35,12 @@ class Sealed:
 
 def make_data_key(company: Company) -> DataKey:
     """Give the company its data key, wrapped by the newest master key. A second call finds the first one's."""
-    wrapped = _ring().wrap(new_data_key(), _data_key_aad(company.public_id))
-    return DataKey.objects.get_or_create(company=company, defaults={"wrapped": wrapped})[0]
+    return DataKey.objects.get_or_create(company=company, defaults={"wrapped": wrapped_key(company.public_id)})[0]
+
+
+def wrapped_key(company_public_id: uuid.UUID) -> bytes:
+    """A new data key for a company, wrapped by the newest master key."""
+    return _ring().wrap(new_data_key(), _data_key_aad(company_public_id))
 
 
 def seal_for(company: Company, aad: bytes, plaintext: bytes) -> bytes:
@@ -47,7 +51,12 @@ def seal_for(company: Company, aad: bytes, plaintext: bytes) -> bytes:
     keys = DataKey.objects.filter(company=company)
     if connection.in_atomic_block:
         keys = keys.select_for_update(no_key=True)
-    return seal(_unwrapped(keys.get().wrapped, company.public_id), plaintext, aad)
+    return seal_wrapped(keys.get().wrapped, company.public_id, aad, plaintext)
+
+
+def seal_wrapped(wrapped: bytes | memoryview, company_public_id: uuid.UUID, aad: bytes, plaintext: bytes) -> bytes:
+    """`seal_for` for code that has made the data key in the same transaction: no query."""
+    return seal(_unwrapped(wrapped, company_public_id), plaintext, aad)
 
 
 def open_for(company: Company, aad: bytes, sealed: bytes | memoryview) -> bytes:

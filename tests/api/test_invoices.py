@@ -1,5 +1,5 @@
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -109,6 +109,21 @@ def test_a_filter_goes_on_over_its_pages(owner: Caller) -> None:
     assert references(first) + references(rest) == ["CREDIT", "NIGHT-19", "NOON-18"]
 
 
+def test_asked_for_a_time_the_latest_issued_come_first(owner: Caller, amani: Onboarded) -> None:
+    noon = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
+    for place, hours in enumerate([5, 1, 3, 3, 3, 2, 30]):  # as they arrive, a till that was offline among them
+        make_invoice(amani.device, f"POS-{place}", issued_at=noon + timedelta(hours=hours))
+    asked = {"issued_from": "2026-11-18", "issued_to": "2026-11-18"}
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    for _ in range(3):
+        page = owner.get(PATH, {**asked, "limit": 2, **cursor})
+        seen += references(page)
+        cursor = {"cursor": page.json()["next"]}
+    assert seen == ["POS-0", "POS-4", "POS-3", "POS-2", "POS-5", "POS-1"]
+    assert page.json()["next"] is None
+
+
 @pytest.mark.parametrize(
     ("query", "wrong"),
     [
@@ -134,6 +149,7 @@ def test_each_wrong_filter_is_named(owner: Caller, query: dict[str, Any], wrong:
 def test_a_cursor_that_is_not_ours_is_refused(owner: Caller, amani: Onboarded, cursor: str) -> None:
     make_invoice(amani.device, "POS-1")
     problem(owner.get(PATH, {"cursor": cursor}), 422, "bad_cursor")
+    problem(owner.get(PATH, {"cursor": cursor, "issued_from": "2026-11-18"}), 422, "bad_cursor")
 
 
 def test_a_strangers_cursor_opens_nothing(owner: Caller, amani: Onboarded) -> None:

@@ -46,17 +46,17 @@ def settle(numbers: range, branches: int, keys: dict[str, str]) -> Iterator[dict
     from gateway.catalog.models import Item
     from gateway.devices.models import Device, Stage
     from gateway.lanes.models import Lane
-    from gateway.tenants.models import ApiKey, Branch, Company
+    from gateway.tenants.models import ApiKey, Branch, Company, DataKey
     from gateway.tenants.services import PREFIX_LENGTH
-    from gateway.tenants.vault import device_key_aad, make_data_key, seal_for
+    from gateway.tenants.vault import device_key_aad, seal_wrapped, wrapped_key
 
     texts = {number: f"rvp_sbx_{secrets.token_urlsafe(32)}" for number in numbers}
     with transaction.atomic():
         companies = Company.objects.bulk_create(
             Company(pin=pin_of(number), name=f"Shop {number} Ltd") for number in numbers
         )
-        for company in companies:
-            make_data_key(company)
+        keys_of = {company.pk: wrapped_key(company.public_id) for company in companies}
+        DataKey.objects.bulk_create(DataKey(company=company, wrapped=keys_of[company.pk]) for company in companies)
         Stage.objects.bulk_create(Stage(company=company, environment="sandbox") for company in companies)
         ApiKey.objects.bulk_create(
             ApiKey(
@@ -70,7 +70,7 @@ def settle(numbers: range, branches: int, keys: dict[str, str]) -> Iterator[dict
         )
         Item.objects.bulk_create(
             Item(
-                company=company,
+                company=companies[0],
                 environment="sandbox",
                 code=f"ITEM-{place}",
                 name=f"Thing {place} of the shelf",
@@ -81,9 +81,9 @@ def settle(numbers: range, branches: int, keys: dict[str, str]) -> Iterator[dict
                 kra_code=ITEM,
                 status="registered",
             )
-            for company in companies
             for place in range(1, 6)
         )
+        give_items(companies[0].pk, [company.pk for company in companies[1:]])
         codes = [f"{place:02d}" for place in range(branches)]
         places = Branch.objects.bulk_create(
             Branch(company=company, code=code, name=f"Branch {code}") for company in companies for code in codes
@@ -109,7 +109,9 @@ def settle(numbers: range, branches: int, keys: dict[str, str]) -> Iterator[dict
                     lane=lane,
                     status=Device.Status.ACTIVE,
                     control_unit_id="SIMCU0100000001",
-                    sealed_key=seal_for(place.company, device_key_aad(public_id), key.encode()),
+                    sealed_key=seal_wrapped(
+                        keys_of[place.company_id], place.company.public_id, device_key_aad(public_id), key.encode()
+                    ),
                 )
             )
         Device.objects.bulk_create(devices)
@@ -117,6 +119,23 @@ def settle(numbers: range, branches: int, keys: dict[str, str]) -> Iterator[dict
     for device in devices:
         pin = device.company.pin
         yield {"key": of_pin[pin], "pin": pin, "branch": device.branch.code, "device": str(device.public_id)}
+
+
+def give_items(model: int, companies: list[int]) -> None:
+    """The items of one company to others: half of all rows, and all alike."""
+    from django.db import connection
+
+    from gateway.catalog.models import Item
+
+    is_sqlite = connection.vendor == "sqlite"
+    own = {"public_id": "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()", "company_id": "c.id"}
+    names = [str(field.column) for field in Item._meta.concrete_fields if not field.primary_key]
+    values = ", ".join(own.get(name, f"i.{name}") for name in names)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO catalog_item ({', '.join(names)}) SELECT {values} FROM catalog_item i, tenants_company c "
+            f"WHERE i.company_id = {model} AND c.id IN ({', '.join(map(str, companies)) or 'NULL'})"
+        )
 
 
 if __name__ == "__main__":
