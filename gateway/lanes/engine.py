@@ -39,7 +39,7 @@ from gateway.lib.killpoint import reached
 
 log = logging.getLogger(__name__)
 
-BATCH_LIMIT = 256
+BATCH_LIMIT = 32  # what a commit ends goes on all at once: more would keep whoever comes meanwhile waiting longer
 SWEEP_SECONDS = 0.5
 SWEEP_LIMIT = 500
 CANCEL_AGAIN_SECONDS = 1.0

@@ -201,7 +201,7 @@ def b2_added_latency(bench: Bench) -> Figures:
 
 def b3_one_lane(bench: Bench) -> Figures:
     """One branch's backlog: its rate against a bare client that sends one after another."""
-    count, delay = 300, 20
+    count, delay = 300, 50
     with plant.lean_kra(bench.folder, delay_ms=delay) as kra:
         bare, _ = one_after_another(kra.url, "P999999999Z", count)
         with bench.town(kra.url, companies=1, branches=1) as running:
