@@ -72,6 +72,7 @@ class Seat:
 
     row: dict[str, Any]
     public_id: uuid.UUID
+    names: tuple[str, str]  # by which a till may call it: its id as we write it, and its serial
     profile: Profile
 
     @property
@@ -212,5 +213,6 @@ def _seats(rows: list[dict[str, Any]]) -> list[Seat | Exception]:
         if isinstance(profile, Exception):
             found.append(profile)
         else:
-            found.append(Seat(row=row, public_id=id_value(row["public_id"]), profile=profile))
+            public_id = id_value(row["public_id"])
+            found.append(Seat(row, public_id, (str(public_id), row["serial"]), profile))
     return found

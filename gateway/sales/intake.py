@@ -201,6 +201,9 @@ def fingerprint_of(content: Any) -> str:
 
 def plain_content(value: Any) -> Any:
     """What a caller sent, fit for JSON, written in one way only."""
+    if isinstance(value, Decimal):
+        exponent = value.as_tuple().exponent
+        return format(value.normalize(), "f") if isinstance(exponent, int) and -20 < exponent < 20 else str(value)
     if isinstance(value, msgspec.Struct):
         return {
             name: item if type(item) is str else plain_content(item)
@@ -209,9 +212,6 @@ def plain_content(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [plain_content(item) for item in value]
-    if isinstance(value, Decimal):
-        exponent = value.as_tuple().exponent
-        return format(value.normalize(), "f") if isinstance(exponent, int) and -20 < exponent < 20 else str(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
     return value

@@ -332,7 +332,7 @@ def chosen_seat(seats: list[Seat], sale: SaleIn, caller: Caller, kind: str | Non
     if caller.device is not None:
         seats = [seat for seat in seats if seat.public_id == caller.device]
     if sale.device is not None:
-        seats = [seat for seat in seats if sale.device in (str(seat.public_id), seat.row["serial"])]
+        seats = [seat for seat in seats if sale.device in seat.names]
     else:
         in_use = [seat for seat in seats if seat.row["status"] != Device.Status.RETIRED]
         if len(in_use) > 1:

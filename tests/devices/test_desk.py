@@ -30,7 +30,13 @@ class Rows:
 
 
 def row(index: int, branch: str, status: str) -> dict[str, Any]:
-    more = {"environment": "sandbox", "kind": "oscu", "profile": "simulator", "base_url": ""}
+    more = {
+        "environment": "sandbox",
+        "kind": "oscu",
+        "profile": "simulator",
+        "base_url": "",
+        "serial": f"AMANI-{index}",
+    }
     return {"id": index, "company_id": 1, "public_id": uuid.uuid4(), "branch_code": branch, "status": status, **more}
 
 

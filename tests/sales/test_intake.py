@@ -80,7 +80,7 @@ def seat() -> Seat:
         "top_message": "",
         "bottom_message": "Asante",
     }
-    return Seat(row=row, public_id=uuid.uuid4(), profile=PROFILE)
+    return Seat(row=row, public_id=uuid.uuid4(), names=("", ""), profile=PROFILE)
 
 
 @pytest.fixture
@@ -431,7 +431,7 @@ SOLD = st.builds(
 @given(st.lists(SOLD, min_size=1, max_size=6), st.booleans())
 def test_line_letter_and_header_totals_agree_to_the_cent(lines: list[LineOfSaleIn], include: bool) -> None:
     row = {"pin": "P051234567X", "branch_code": "00"}
-    seat = Seat(row=row, public_id=uuid.uuid4(), profile=PROFILE)
+    seat = Seat(row=row, public_id=uuid.uuid4(), names=("", ""), profile=PROFILE)
     given = SaleIn(reference="R", issued_at=NOW, lines=lines, prices_include_tax=include)
     result, wrongs = work_out(given, items=ITEMS, rates=DEFAULT_RATES, seat=seat)
     assert wrongs == []
