@@ -86,10 +86,10 @@ class Plant:
     environment: dict[str, str]
     shops: list[Shop] = field(default_factory=list)
 
-    def cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> tuple[float, float]:
         """What gateways and database have used so far."""
-        processes = [child.process.pid for child in self.gateways] + [self.database] * bool(self.database)
-        return sum(map(cpu_seconds, processes))
+        gateways = sum(cpu_seconds(child.process.pid) for child in self.gateways)
+        return gateways, cpu_seconds(self.database) if self.database else 0.0
 
 
 def postmaster(url: str) -> int:
