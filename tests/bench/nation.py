@@ -39,8 +39,8 @@ class Country:
     outage_seconds: float = 0.0  # for which KRA is away, after the first minute
     gateway_cores: int = 4
     database_cores: int = 2
-    gateway_ms: float = 2.0  # CPU time a sale
-    database_ms: float = 1.1
+    gateway_ms: float = 2.1  # CPU time a sale
+    database_ms: float = 1.3
     seed: int = 1
 
 
