@@ -16,17 +16,14 @@ def newest_first(rows: QuerySet[M], cursor: str | None, *, own: QuerySet[M] | No
     BadCursor.
     """
     if cursor is not None:
-        rows = rows.filter(pk__lt=_place(rows if own is None else own, cursor))
+        rows = rows.filter(pk__lt=_place(rows if own is None else own, cursor)[0])
     return rows.order_by("-pk")
 
 
 def latest_first(rows: QuerySet[M], column: str, cursor: str | None) -> QuerySet[M]:
     """The rows with the latest `column` first, of equal ones the newest, behind the cursor's. Raises BadCursor."""
     if cursor is not None:
-        place = rows.filter(public_id=read_cursor(cursor)).values_list(column, "pk").first()
-        if place is None:
-            raise BadCursor(cursor)
-        value, pk = place
+        pk, value = _place(rows, cursor, column)
         # The first condition is where the index is entered; the second alone would have it read from its beginning
         rows = rows.filter(**{f"{column}__lte": value}).filter(Q(**{f"{column}__lt": value}) | Q(pk__lt=pk))
     return rows.order_by(f"-{column}", "-pk")
@@ -35,7 +32,7 @@ def latest_first(rows: QuerySet[M], column: str, cursor: str | None) -> QuerySet
 def oldest_first(rows: QuerySet[M], cursor: str | None) -> QuerySet[M]:
     """The rows that were made after the cursor's, oldest first. Raises BadCursor."""
     if cursor is not None:
-        rows = rows.filter(pk__gt=_place(rows, cursor))
+        rows = rows.filter(pk__gt=_place(rows, cursor)[0])
     return rows.order_by("pk")
 
 
@@ -46,8 +43,9 @@ def page(rows: QuerySet[M], limit: int) -> tuple[list[M], str | None]:
     return found[:limit], write_cursor(last.public_id) if last else None
 
 
-def _place(own: QuerySet[Any], cursor: str) -> int:
-    place: int | None = own.filter(public_id=read_cursor(cursor)).values_list("pk", flat=True).first()
+def _place(own: QuerySet[Any], cursor: str, *columns: str) -> tuple[Any, ...]:
+    """The key of the cursor's row, and its columns."""
+    place: tuple[Any, ...] | None = own.filter(public_id=read_cursor(cursor)).values_list("pk", *columns).first()
     if place is None:
         raise BadCursor(cursor)
     return place
