@@ -1,4 +1,4 @@
-"""The tables that PostgreSQL keeps month by month (Nairobi's): events and messages to KRA. Migration 0005 parted them.
+"""The tables that PostgreSQL keeps month by month (Nairobi's): events and messages to KRA; migration 0002 parts them.
 
 A month that is missing loses nothing: its rows go to the `…_default` table, and to their month when that is made. The
 work is done by functions of the database, because the chores own no table.

@@ -36,5 +36,5 @@ def unguard(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("stock", "0001_initial")]
+    dependencies = [("stock", "0001_tables")]
     operations = [migrations.RunPython(guard, unguard)]

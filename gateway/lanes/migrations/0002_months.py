@@ -156,5 +156,6 @@ def _part(cursor: Any, table: str, key: str) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("lanes", "0004_attempts_by_time"), ("audit", "0004_append_only")]
+    replaces = [("lanes", "0005_months")]
+    dependencies = [("lanes", "0001_tables"), ("audit", "0002_append_only")]
     operations = [migrations.RunPython(part_by_month)]

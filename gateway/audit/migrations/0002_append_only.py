@@ -1,6 +1,7 @@
 """The database itself keeps the journal as it was written.
 
-An event may be told on (`dispatched_at`) and sealed, once; an anchor never changes. Nothing of either is deleted.
+An event may be told on (`dispatched_at`) and sealed, once; an anchor and an archive never change. Nothing of them is
+deleted.
 """
 
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from django.db import migrations
 
 CONTENT = "id, public_id, company_id, environment, name, severity, subject, actor, address, request_id, data, before, after, at"
-EVENT_SAYS, SEAL_SAYS, ANCHOR_SAYS = "the journal is append-only", "an event is sealed once", "an anchor never changes"
+EVENT_SAYS, SEAL_SAYS = "the journal is append-only", "an event is sealed once"
+ANCHOR_SAYS, ARCHIVE_SAYS = "an anchor never changes", "an archive never changes"
 
 POSTGRES = f"""
 CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -25,6 +27,10 @@ CREATE TRIGGER audit_anchor_stands BEFORE UPDATE OR DELETE ON audit_anchor
     FOR EACH ROW EXECUTE FUNCTION audit_append_only('{ANCHOR_SAYS}');
 CREATE TRIGGER audit_anchor_stays BEFORE TRUNCATE ON audit_anchor
     FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only('{ANCHOR_SAYS}');
+CREATE TRIGGER audit_archive_stands BEFORE UPDATE OR DELETE ON audit_archive
+    FOR EACH ROW EXECUTE FUNCTION audit_append_only('{ARCHIVE_SAYS}');
+CREATE TRIGGER audit_archive_stays BEFORE TRUNCATE ON audit_archive
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only('{ARCHIVE_SAYS}');
 """
 POSTGRES_UNDO = """
 DROP TRIGGER audit_event_stands ON audit_event;
@@ -32,6 +38,8 @@ DROP TRIGGER audit_event_sealed ON audit_event;
 DROP TRIGGER audit_event_stays ON audit_event;
 DROP TRIGGER audit_anchor_stands ON audit_anchor;
 DROP TRIGGER audit_anchor_stays ON audit_anchor;
+DROP TRIGGER audit_archive_stands ON audit_archive;
+DROP TRIGGER audit_archive_stays ON audit_archive;
 DROP FUNCTION audit_append_only();
 """
 SQLITE = {
@@ -41,6 +49,8 @@ SQLITE = {
     "audit_event_stays": f"BEFORE DELETE ON audit_event BEGIN SELECT RAISE(ABORT, '{EVENT_SAYS}'); END",
     "audit_anchor_stands": f"BEFORE UPDATE ON audit_anchor BEGIN SELECT RAISE(ABORT, '{ANCHOR_SAYS}'); END",
     "audit_anchor_stays": f"BEFORE DELETE ON audit_anchor BEGIN SELECT RAISE(ABORT, '{ANCHOR_SAYS}'); END",
+    "audit_archive_stands": f"BEFORE UPDATE ON audit_archive BEGIN SELECT RAISE(ABORT, '{ARCHIVE_SAYS}'); END",
+    "audit_archive_stays": f"BEFORE DELETE ON audit_archive BEGIN SELECT RAISE(ABORT, '{ARCHIVE_SAYS}'); END",
 }
 
 
@@ -61,5 +71,6 @@ def unguard(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0003_journal")]
+    replaces = [("audit", "0004_append_only"), ("audit", "0005_archive")]
+    dependencies = [("audit", "0001_tables")]
     operations = [migrations.RunPython(guard, unguard)]

@@ -53,5 +53,6 @@ def unguard(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("reports", "0003_closing")]
+    replaces = [("reports", "0004_closed_stands")]
+    dependencies = [("reports", "0001_tables")]
     operations = [migrations.RunPython(guard, unguard)]

@@ -36,5 +36,6 @@ def unguard(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("sales", "0002_initial")]
+    replaces = [("sales", "0003_signed_stands")]
+    dependencies = [("sales", "0001_tables")]
     operations = [migrations.RunPython(guard, unguard)]

@@ -39,5 +39,6 @@ def unguard(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("devices", "0003_custody_health_and_stage")]
+    replaces = [("devices", "0004_escrow_stays")]
+    dependencies = [("devices", "0001_tables")]
     operations = [migrations.RunPython(guard, unguard)]
