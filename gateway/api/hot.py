@@ -12,14 +12,15 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
-from starlette.requests import Request
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api import headers
 from gateway.api.auth import Principal, digest_of, key_in, note_caller, principal_from_row
-from gateway.api.pages import Page, read_page
+from gateway.api.bodies import MOST_SECONDS
+from gateway.api.pages import read_page
 from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
 from gateway.audit.officers import note_opening
@@ -46,10 +47,11 @@ from gateway.sales.services import (
     ReferenceReused,
     Till,
 )
-from gateway.tenants.isolation import everything, only
+from gateway.tenants.isolation import everything
 from gateway.tenants.keys import note_uses
 from gateway.tenants.models import Role
 from gateway.tenants.rights import Right, may
+from gateway.tenants.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,8 @@ async def wrong_method(request: Request, error: Exception) -> Response:
     allowed = getattr(error, "headers", None) or {}
     detail = f"{request.method} does not work here; {allowed.get('Allow', 'another method')} does."
     request_id = headers.request_id(request.headers.get("x-request-id"))
-    return _problem(Problem("method_not_allowed", detail, headers=dict(allowed)), request_id)
+    told = {**allowed, "X-Request-Id": request_id}
+    return _problem(Problem("method_not_allowed", detail, headers=told), request_id)
 
 
 def hot_routes(till: Till) -> list[Route]:
@@ -117,11 +120,14 @@ class Hot:
                 response = await work(request, **options)
             except Problem as problem:
                 response = _problem(problem, request_id)
-            except StoreDown as error:
+            except (StoreDown, OperationalError, InterfaceError) as error:
                 log.warning("Request %s: the database did not answer: %s", request_id, error)
                 response = _problem(_not_kept(), request_id)
             except (WrongProfile, SealBroken) as error:
                 response = _problem(Problem("setup_wrong", f"{error}."), request_id)
+            except ClientDisconnect:
+                log.info("Request %s: the caller went away before its body was here", request_id)
+                response = Response(status_code=400)  # nobody reads it
             except Exception:
                 log.exception("Request %s failed", request_id)
                 response = _problem(Problem("unexpected", "Something went wrong on our side."), request_id)
@@ -168,8 +174,7 @@ class Hot:
         if not may(principal.role, Right.READ):
             raise Problem("role_not_allowed", f"A key with the role {principal.role} may not read invoices.")
         public_id = _public_id(request)
-        if principal.role == Role.REVENUE_OFFICER:
-            await asyncio.to_thread(_note_opening_in_thread, principal, request.url.path)
+        await _note_opening(principal, request.url.path)
         row = await self._till.by_public_id(_caller(principal), public_id)
         if row is None:
             raise _no_document()
@@ -185,9 +190,20 @@ class Hot:
         if not may(principal.role, Right.READ):
             raise Problem("role_not_allowed", f"A key with the role {principal.role} may not read invoices.")
         wanted = read_page(request.query_params.multi_items())
-        if principal.role == Role.REVENUE_OFFICER:
-            await asyncio.to_thread(_note_opening_in_thread, principal, request.url.path)
-        page = await asyncio.to_thread(_credits_in_thread, _caller(principal), sale_id, wanted)
+        await _note_opening(principal, request.url.path)
+        try:
+            page = await in_thread(
+                principal.company_id,
+                credits_of,
+                company_id=principal.company_id,
+                environment=principal.environment,
+                device=principal.device,
+                sale_id=sale_id,
+                limit=wanted.limit,
+                cursor=wanted.cursor,
+            )
+        except BadCursor:
+            raise Problem("bad_cursor", "This cursor is not one of this list.") from None
         if page is None:
             raise _no_document()
         origin().subject = sale_id
@@ -225,9 +241,6 @@ class Hot:
             raise Problem("device_not_ready", str(error)) from None
         except CompanyNotActive:
             raise Problem("company_not_active", "This company's new documents are not taken now.") from None
-        except DatabaseError as error:
-            log.error("A credit note could not be kept: %s", error)
-            raise _not_kept() from None
         return self._answer(outcome)
 
     async def _principal(self, request: Request) -> Principal:
@@ -290,37 +303,19 @@ def _note_in_thread(key_ids: set[int]) -> None:
         connection.close()  # the thread may never come back to it
 
 
-def _note_opening_in_thread(principal: Principal, path: str) -> None:
-    try:
-        with only([principal.company_id]):
-            note_opening(
-                company_id=principal.company_id,
-                role=principal.role,
-                actor=principal.actor,
-                environment=principal.environment,
-                method="GET",
-                path=path,
-            )
-    finally:
-        connection.close()  # the thread may never come back to it
-
-
-def _credits_in_thread(caller: Caller, sale_id: uuid.UUID, wanted: Page) -> dict[str, Any] | None:
-    close_old_connections()
-    try:
-        with only([caller.company_id]):
-            return credits_of(
-                company_id=caller.company_id,
-                environment=caller.environment,
-                device=caller.device,
-                sale_id=sale_id,
-                limit=wanted.limit,
-                cursor=wanted.cursor,
-            )
-    except BadCursor:
-        raise Problem("bad_cursor", "This cursor is not one of this list.") from None
-    finally:
-        close_old_connections()
+async def _note_opening(principal: Principal, path: str) -> None:
+    """An officer's reading is kept in the journal."""
+    if principal.role == Role.REVENUE_OFFICER:
+        await in_thread(
+            principal.company_id,
+            note_opening,
+            company_id=principal.company_id,
+            role=principal.role,
+            actor=principal.actor,
+            environment=principal.environment,
+            method="GET",
+            path=path,
+        )
 
 
 def _public_id(request: Request) -> uuid.UUID:
@@ -345,17 +340,23 @@ def _caller(principal: Principal) -> Caller:
 
 
 async def _body(request: Request) -> bytes:
-    """The body, refused as soon as it is known to be too large."""
+    """The body, refused as soon as it is known to be too large, and when it does not come."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > MOST_BYTES:
         raise Problem("too_large", "A sale has at most 1 MB.")
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise Problem("too_large", "A sale has at most 1 MB.")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MOST_BYTES:
+                    raise Problem("too_large", "A sale has at most 1 MB.")
+                chunks.append(chunk)
+    except TimeoutError:
+        closed = {"Connection": "close"}
+        words = f"The body did not arrive within {MOST_SECONDS:.0f} seconds."
+        raise Problem("too_slow", words, headers=closed) from None
     return b"".join(chunks)
 
 
@@ -391,8 +392,9 @@ def _reused() -> Problem:
 
 
 def _no_device(wanted: str | None) -> Field:
-    words = "There is no such device." if wanted else "This company has no device yet; add one and activate it."
-    return problem_field("device", "unknown_device" if wanted else "no_device", words)
+    if wanted is not None:
+        return problem_field("device", "unknown_device", "There is no such device.")
+    return problem_field("device", "no_device", "This company has no device yet; add one and activate it.")
 
 
 def _not_kept(detail: str = "The database did not answer.") -> Problem:

@@ -167,7 +167,7 @@ def _line(
         tax = _quantize(_divide(_multiply(taxable, rate), _HUNDRED), _CENT) if rate else _ZERO
         return LineFigures(price, supply, share, discount, taxable, tax, taxable + tax, taxable)
     if not prices_include_tax and rate:
-        price, supply, discount = _with_tax(line, price, supply, discount, rate)
+        price, supply, discount, share = _with_tax(line, price, supply, discount, rate)
     total = supply - discount
     if not rate:
         return LineFigures(price, supply, share, discount, total, _ZERO, total, total)
@@ -211,6 +211,8 @@ def _discount(index: int, line: LineIn, supply: Decimal) -> tuple[Decimal, Decim
             raise TaxInputError(index, "discount_percent", "too_many_decimals", "a percentage has at most 2 decimals")
         return _quantize(_divide(_multiply(supply, percent), _HUNDRED), _CENT), share
     assert amount is not None
+    if amount.is_nan():
+        raise InvalidOperation
     discount = _quantize(amount, _CENT)
     if discount != amount:
         raise TaxInputError(index, "discount_amount", "too_many_decimals", "a discount has at most 2 decimals")
@@ -220,24 +222,29 @@ def _discount(index: int, line: LineIn, supply: Decimal) -> tuple[Decimal, Decim
         raise TaxInputError(index, "discount_amount", "larger_than_line", "a discount cannot be larger than its line")
     if not discount:
         return _ZERO, _ZERO
-    return discount, _quantize(_divide(_multiply(discount, _HUNDRED), supply), _CENT)
+    return discount, _share(discount, supply)
+
+
+def _share(discount: Decimal, supply: Decimal) -> Decimal:
+    """A discount as percent of its line."""
+    return _quantize(_divide(_multiply(discount, _HUNDRED), supply), _CENT)
 
 
 def _with_tax(
     line: LineIn, price: Decimal, supply: Decimal, discount: Decimal, rate: Decimal
-) -> tuple[Decimal, Decimal, Decimal]:
-    """Gross price, supply and discount of a line priced without tax; the discount keeps its share of the line."""
+) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+    """Gross price, supply, discount and its percentage of a line priced without tax; the discount keeps its share of
+    the line, and its percentage is that of the rounded gross amounts, for KRA compares the two."""
     gross_price = _quantize(_divide(_multiply(price, _HUNDRED + rate), _HUNDRED), _CENT)
     gross_supply = _quantize(_multiply(line.quantity, gross_price), _CENT)
+    percent = line.discount_percent
+    if percent is not None:
+        off = _quantize(_divide(_multiply(gross_supply, percent), _HUNDRED), _CENT)
+        return gross_price, gross_supply, off, _quantize(percent, _CENT)
     if not discount:
-        return gross_price, gross_supply, _ZERO
-    if line.discount_percent is not None:
-        return (
-            gross_price,
-            gross_supply,
-            _quantize(_divide(_multiply(gross_supply, line.discount_percent), _HUNDRED), _CENT),
-        )
-    return gross_price, gross_supply, _quantize(_divide(_multiply(discount, gross_supply), supply), _CENT)
+        return gross_price, gross_supply, _ZERO, _ZERO
+    off = _quantize(_divide(_multiply(discount, gross_supply), supply), _CENT)
+    return gross_price, gross_supply, off, _share(off, gross_supply)
 
 
 def _net_of_gross(price: Decimal, supply: Decimal, discount: Decimal, share: Decimal, rate: Decimal) -> LineFigures:
@@ -250,4 +257,7 @@ def _net_of_gross(price: Decimal, supply: Decimal, discount: Decimal, share: Dec
     net = _quantize(_divide(_multiply(total, _HUNDRED), divisor), _CENT)
     # From the rounded gross supply, so that rounding never shows as a discount nobody gave.
     net_supply = _quantize(_divide(_multiply(supply, _HUNDRED), divisor), _CENT)
-    return LineFigures(net_price, net_supply, share, net_supply - net, net, total - net, total, net)
+    off = net_supply - net
+    if share and _quantize(_divide(_multiply(net_supply, share), _HUNDRED), _CENT) != off:
+        share = _share(off, net_supply)  # the percentage of the rounded amounts, for KRA compares the two
+    return LineFigures(net_price, net_supply, share, off, net, total - net, total, net)

@@ -4,16 +4,15 @@ It goes through the lane of its sale, behind it. KRA wants the sale's number in 
 sale is not signed yet stays empty until the note's turn (`Signing`): an empty body has never been sent.
 """
 
-import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
-from django.db import close_old_connections, transaction
+from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from gateway.devices.desk import Seat
@@ -39,14 +38,15 @@ from gateway.sales.crediting import (
     must_be_in_time,
 )
 from gateway.sales.intake import (
-    FUTURE_SECONDS,
     MOST_LINES,
     Wrong,
+    check_issued_at,
     check_reference,
     check_text,
     fingerprint_of,
     method_of,
     not_money,
+    paid_most,
     plain_content,
     read_document,
     tag_of,
@@ -63,7 +63,7 @@ from gateway.sales.services import (
     Till,
 )
 from gateway.stock.booking import run
-from gateway.tenants.isolation import only
+from gateway.tenants.threads import in_thread
 
 ROUNDING = " (rounding)"  # behind the name of the line that holds the cents which KRA rounds otherwise
 
@@ -199,18 +199,7 @@ async def _keep(
     if seat.row["status"] not in (Device.Status.ACTIVE, Device.Status.TROUBLE):
         raise DeviceNotReady(f"The device {seat.row['serial']}, which sold it, is {seat.row['status']}.")
     writer = _Writer(note, fingerprint, seat, till.desk.client(seat), till.desk.identity(seat))
-    return await asyncio.to_thread(_in_thread, writer, sale, caller, refused)
-
-
-def _in_thread(
-    writer: "_Writer", sale: Mapping[str, Any], caller: Caller, refused: tuple[int, int] | None
-) -> uuid.UUID | None:
-    close_old_connections()
-    try:
-        with only([caller.company_id]):
-            return _reserve(writer, sale["id"], sale["lane_id"], refused)
-    finally:
-        close_old_connections()
+    return await in_thread(caller.company_id, _reserve, writer, sale["id"], sale["lane_id"], refused)
 
 
 @transaction.atomic
@@ -253,12 +242,8 @@ def _check(note: CreditNoteIn, seat: Seat, *, now: datetime) -> list[Wrong]:
     if note.reason not in {reason.word for reason in CreditNoteReason}:
         words = ", ".join(reason.word for reason in CreditNoteReason)
         wrongs.append(Wrong("reason", "unknown_value", f"A reason is one of: {words}."))
-    if note.issued_at is not None and note.issued_at.tzinfo is None:
-        wrongs.append(
-            Wrong("issued_at", "no_time_zone", "Say the time zone too, such as 2026-11-20T09:30:00+03:00 in Nairobi.")
-        )
-    elif note.issued_at is not None and note.issued_at > now + timedelta(seconds=FUTURE_SECONDS):
-        wrongs.append(Wrong("issued_at", "in_the_future", "A note cannot lie in the future; check the till's clock."))
+    if note.issued_at is not None:
+        wrongs += check_issued_at(note.issued_at, "A note", now=now)
     if note.payment_method is not None and method_of(note.payment_method) is None:
         words = ", ".join(method.word for method in PaymentMethod)
         wrongs.append(Wrong("payment_method", "unknown_value", f"A means of payment is one of: {words}."))
@@ -428,7 +413,7 @@ class _Writer:
                 if is_back and not is_rounding:
                     returned.append({**row, "quantity": format(part.quantity.normalize(), "f")})
         sums = summed([(TaxClass(row["tax_type"]), stored_amounts(row)) for row in rows])
-        paid_by = max(sold["payments"], key=lambda payment: Decimal(payment["amount"]))["method"]
+        paid_by = paid_most(sold["payments"])
         return {
             **{name: sold[name] for name in ("profile", "prices_include_tax", "currency", "exchange_rate", "rates")},
             "lines": rows,

@@ -4,6 +4,7 @@ Nothing here waits or writes. Every wrong field is named; amounts never pass thr
 """
 
 import hashlib
+import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -31,7 +32,10 @@ MOST_AMOUNT = Decimal(10) ** 13  # SQLite gives amounts back exactly up to 15 di
 MOST_PAYMENTS = 50
 MOST_LINES = 999  # KRA counts lines with three digits
 MOST_MISSHAPEN = 100  # fields that one answer names
+ETIMS_BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE_SECONDS = 300  # how far a till's clock may run ahead of ours
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # escaped, not a backslash that happens to stand before u0000
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 PIN = re.compile(r"[A-Z][0-9]{9}[A-Z]")
 
@@ -130,14 +134,24 @@ def read_sale(body: bytes) -> SaleIn:
 
 def read_document(body: bytes, decoder: msgspec.json.Decoder[T], wanted: type[T]) -> T:
     """The document of this kind in a request's body. Raises NotJson or WrongSale."""
-    if b"\\u0000" in body:  # PostgreSQL keeps no text with it
+    if b"\\u0000" in body and _NUL.search(body):  # PostgreSQL keeps no text with it
         raise WrongSale([Wrong("(body)", "not_printable", "Take the control character \\u0000 out.")])
     try:
-        return decoder.decode(body)
+        document = decoder.decode(body)
     except msgspec.ValidationError:
         raise _misshapen(body, wanted) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(str(error)) from None
+    json.loads(body, object_pairs_hook=_once, parse_int=str, parse_float=str)  # the decoder takes the last of two
+    return document
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Raises WrongSale when an object names a field twice: nobody can know which of the two was meant."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for index, name in enumerate(names) if name in names[:index])
+        raise WrongSale([Wrong(twice, "duplicate", "This field stands twice in one object; say it once.")])
 
 
 def _misshapen(body: bytes, wanted: type) -> WrongSale:
@@ -213,21 +227,17 @@ def plain_content(value: Any) -> Any:
     if isinstance(value, list):
         return [plain_content(item) for item in value]
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+        try:
+            return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+        except OverflowError:  # of the year 1 or 9999, and no such time in UTC; it will be refused
+            return value.isoformat()
     return value
 
 
 def check(sale: SaleIn, *, now: datetime) -> list[Wrong]:
     """What is wrong with the sale in itself, whatever the catalogue and the devices say."""
     wrongs = check_reference(sale.reference)
-    if sale.issued_at.tzinfo is None:
-        wrongs.append(
-            Wrong("issued_at", "no_time_zone", "Say the time zone too, such as 2026-11-20T09:30:00+03:00 in Nairobi.")
-        )
-    elif sale.issued_at > now + timedelta(seconds=FUTURE_SECONDS):
-        wrongs.append(Wrong("issued_at", "in_the_future", "A sale cannot lie in the future; check the till's clock."))
-    elif sale.issued_at < datetime(2020, 1, 1, tzinfo=UTC):
-        wrongs.append(Wrong("issued_at", "too_old", "This date is before eTIMS began; check the till's clock."))
+    wrongs += check_issued_at(sale.issued_at, "A sale", now=now)
     if not sale.lines:
         wrongs.append(Wrong("lines", "too_few", "A sale has at least one line."))
     elif len(sale.lines) > MOST_LINES:
@@ -272,6 +282,18 @@ def check_reference(reference: str) -> list[Wrong]:
     return []
 
 
+def check_issued_at(issued_at: datetime, what: str, *, now: datetime) -> list[Wrong]:
+    """What is wrong with the time at which a document says that it was made; `what` it is opens the sentence."""
+    if issued_at.tzinfo is None:
+        words = "Say the time zone too, such as 2026-11-20T09:30:00+03:00 in Nairobi."
+        return [Wrong("issued_at", "no_time_zone", words)]
+    if issued_at > now + timedelta(seconds=FUTURE_SECONDS):
+        return [Wrong("issued_at", "in_the_future", f"{what} cannot lie in the future; check the till's clock.")]
+    if issued_at < ETIMS_BEGAN:
+        return [Wrong("issued_at", "too_old", "This date is before eTIMS began; check the till's clock.")]
+    return []
+
+
 def check_text(field: str, text: str | None, most: int, what: str) -> list[Wrong]:
     """What is wrong with a free text that is printed; `what` it is opens the sentence."""
     if text is None:
@@ -302,7 +324,7 @@ def _check_customer(customer: CustomerIn) -> list[Wrong]:
         wrongs.append(Wrong("customer.name", "too_long", "A buyer's name has at most 60 characters."))
     if customer.phone is not None and (len(customer.phone) > 20 or not re.fullmatch(r"\+?[0-9 ()-]*", customer.phone)):
         wrongs.append(Wrong("customer.phone", "bad_phone", "A phone number has digits only, at most 20 characters."))
-    if customer.email is not None and (len(customer.email) > 254 or "@" not in customer.email):
+    if customer.email is not None and (len(customer.email) > 254 or not _EMAIL.fullmatch(customer.email)):
         wrongs.append(Wrong("customer.email", "bad_email", "This is no e-mail address."))
     return wrongs
 
@@ -627,10 +649,19 @@ def _snapshot(sale: SaleIn, seat: Seat) -> dict[str, Any]:
 
 def main_method(payments: list[dict[str, str]]) -> PaymentMethod:
     """KRA takes one means of payment: the one that paid most; cash and credit together have a code of their own."""
-    words = {payment["method"] for payment in payments}
-    if words == {"cash", "credit"}:
+    if {payment["method"] for payment in payments} == {"cash", "credit"}:
         return PaymentMethod.CASH_CREDIT
-    return PaymentMethod.from_word(max(payments, key=lambda payment: Decimal(payment["amount"]))["method"])
+    return PaymentMethod.from_word(paid_most(payments))
+
+
+def paid_most(payments: list[dict[str, str]]) -> str:
+    """The means by which most was paid, in one or several parts; of two alike the one that was said first."""
+    if len(payments) == 1:
+        return payments[0]["method"]
+    paid: dict[str, Decimal] = {}
+    for payment in payments:
+        paid[payment["method"]] = paid.get(payment["method"], ZERO) + Decimal(payment["amount"])
+    return max(paid, key=lambda method: paid[method])
 
 
 def _without_contact(content: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,10 @@ Only for a sale that KRA has refused and of which no try is unanswered: its numb
 hold changes under its hands.
 """
 
-import asyncio
+import logging
 from typing import Any
 
 import msgspec
-from django.db import close_old_connections
 
 from gateway.catalog.reference import CODES, fetch_reference_data
 from gateway.catalog.shelf import Shelf
@@ -19,6 +18,9 @@ from gateway.lanes.store import Read
 from gateway.lib.clock import utc_now
 from gateway.sales import statements
 from gateway.sales.intake import SaleIn, invoice_row, work_out
+from gateway.tenants.threads import in_thread
+
+_log = logging.getLogger(__name__)
 
 REBUILT = "rebuilt"  # code of the problem of a sale that was worked out anew and waits to be sent
 
@@ -34,8 +36,11 @@ class Rebuilding:
     async def rebuilt(self, invoice_id: int, seat: Seat) -> dict[str, Any] | None:
         """The new values for statements.REBUILD. None when nothing would change, or KRA gives no rates now."""
         try:
-            await asyncio.to_thread(_fetch_codes, seat.row["id"])
+            await in_thread(seat.row["company_id"], _fetch_codes, seat.row["id"])
         except KraError:
+            return None
+        except Exception:  # whatever it is, KRA has refused the sale, and that stands
+            _log.exception("The rates could not be fetched for a sale that KRA refused")
             return None
         environment = seat.row["environment"]
         self._shelf.forget_rates(environment)
@@ -65,9 +70,5 @@ class Rebuilding:
 
 
 def _fetch_codes(device_id: int) -> None:
-    close_old_connections()
-    try:
-        device = Device.objects.select_related("company", "branch", "lane").get(pk=device_id)
-        fetch_reference_data(device, now=utc_now(), only=[CODES])
-    finally:
-        close_old_connections()
+    device = Device.objects.select_related("company", "branch", "lane").get(pk=device_id)
+    fetch_reference_data(device, now=utc_now(), only=[CODES])

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db import close_old_connections
-
 from gateway.catalog.judging import ItemRow
 from gateway.catalog.shelf import Shelf, ShelfItem
 from gateway.devices.desk import Desk, Seat
@@ -21,9 +19,9 @@ from gateway.lib.clock import utc_now
 from gateway.sales import statements
 from gateway.sales.actions import correct_invoice
 from gateway.sales.intake import MOST_LINES, SaleIn, Wrong, check, content_hash, invoice_row, work_out
-from gateway.sales.unknown_items import judge_unknown_in_thread, marked, register_unknown, shown, unknown_rows
+from gateway.sales.unknown_items import judge_unknown, marked, register_unknown, shown, unknown_rows
 from gateway.stock.statements import HELD
-from gateway.tenants.isolation import only
+from gateway.tenants.threads import in_thread
 
 POLL_SECONDS = 0.5
 ON_ITS_WAY = frozenset({"queued", "sending", "unknown"})
@@ -187,7 +185,7 @@ class Till:
         described, wrongs = unknown_rows(sale, items)
         new: dict[int, ItemRow] = {}
         if described:
-            new, amiss = await asyncio.to_thread(judge_unknown_in_thread, caller.environment, described)
+            new, amiss = await in_thread(caller.company_id, judge_unknown, caller.environment, described)
             wrongs += amiss
         return marked({**items, **shown(new.values())}, sale), new, wrongs
 
@@ -196,7 +194,7 @@ class Till:
         known = await self.known(caller, sale.reference)
         if known is not None and known["status"] != "refused":
             raise Invalid([Wrong("reference", "duplicate", "This reference names another document.")])
-        await asyncio.to_thread(register_unknown, caller.company_id, caller.environment, list(new.values()))
+        await in_thread(caller.company_id, register_unknown, caller.company_id, caller.environment, list(new.values()))
         codes = {line.item_code for line in sale.lines}
         brought = {row.code for row in new.values()}
         return marked(await self.shelf.items(caller.company_id, caller.environment, codes), sale, brought)
@@ -267,7 +265,9 @@ class Till:
             is_other = row is None or known["lane_id"] != row["lane_id"] or known["kind"] != row["kind"]
             if known["status"] != "refused" or row is None or is_other:
                 raise ReferenceReused
-            corrected = await asyncio.to_thread(_correct, known["id"], known["revision"], row)
+            corrected = await in_thread(
+                row["company_id"], correct_invoice, invoice_id=known["id"], revision=known["revision"], row=row
+            )
             if not corrected:  # somebody else was quicker, perhaps with the very same correction
                 now = await self.known(caller, sale.reference)
                 if now is None or now["content_hash"] != fingerprint:
@@ -358,12 +358,3 @@ async def _within(future: "asyncio.Future[Mapping[str, Any]]", seconds: float) -
 def _fresh(row: dict[str, Any], seat: Seat) -> dict[str, Any]:
     """A row that was just kept, with the columns that its answer needs."""
     return {**row, "revision": 1, "device_public_id": seat.public_id, "problem": None, "receipt_number": None}
-
-
-def _correct(invoice_id: int, revision: int, row: dict[str, Any]) -> bool:
-    close_old_connections()
-    try:
-        with only([row["company_id"]]):
-            return correct_invoice(invoice_id=invoice_id, revision=revision, row=row)
-    finally:
-        close_old_connections()

@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.db import close_old_connections
-
 from gateway.catalog.judging import PRODUCT_TYPES, ItemRow, judge
 from gateway.catalog.services import add_items
 from gateway.catalog.shelf import ShelfItem
@@ -39,6 +37,10 @@ def unknown_rows(sale: SaleIn, items: Mapping[str, ShelfItem]) -> tuple[dict[int
     wrongs: list[Wrong] = []
     for index in sorted(lines.values()):
         line = sale.lines[index]
+        if line.item_code != line.item_code.strip():
+            words = "An item's code has no blanks around it."
+            wrongs.append(Wrong(f"lines[{index}].item_code", "blank", words))
+            continue
         if missing := _missing(line):
             words = (
                 f"{line.item_code[:50]} is not registered. Register it first (POST /api/item/sync/), or say its "
@@ -68,23 +70,10 @@ def judge_unknown(environment: str, rows: Mapping[int, ItemRow]) -> tuple[dict[i
     return {index: one.row for index, one in judged.items() if not one.wrongs}, wrongs
 
 
-def judge_unknown_in_thread(environment: str, rows: Mapping[int, ItemRow]) -> tuple[dict[int, ItemRow], list[Wrong]]:
-    """The same, for a thread that has no request."""
-    close_old_connections()
-    try:
-        return judge_unknown(environment, rows)
-    finally:
-        close_old_connections()
-
-
 def register_unknown(company_id: int, environment: str, rows: Sequence[ItemRow]) -> None:
-    """Have the new items registered; repeating it changes nothing. For a thread: asks Django."""
-    close_old_connections()
-    try:
-        company = Company.objects.get(pk=company_id)
-        add_items(company=company, environment=environment, rows=rows, now=utc_now())
-    finally:
-        close_old_connections()
+    """Have the new items registered; repeating it changes nothing."""
+    company = Company.objects.get(pk=company_id)
+    add_items(company=company, environment=environment, rows=rows, now=utc_now())
 
 
 def shown(rows: Iterable[ItemRow]) -> dict[str, ShelfItem]:

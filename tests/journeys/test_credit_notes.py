@@ -98,6 +98,8 @@ def test_a_sale_is_credited_in_parts_and_the_two_are_linked_both_ways(shop: Shop
         ({"issued_at": "2026-11-20T10:00:00"}, [("issued_at", "no_time_zone")]),
         ({"issued_at": "2026-11-19T10:00:00+03:00"}, [("issued_at", "before_the_sale")]),
         ({"issued_at": "2099-11-19T10:00:00+03:00"}, [("issued_at", "in_the_future")]),
+        ({"issued_at": "9999-12-31T23:59:59-14:00"}, [("issued_at", "in_the_future")]),
+        ({"issued_at": "0001-01-01T00:00:00+14:00"}, [("issued_at", "too_old")]),
         ({"lines": []}, [("lines", "too_few")]),
         ({"lines": [{"line": 1}] * 1000}, [("lines", "too_many")]),
         ({"lines": [{"line": 1}, {"line": 1}]}, [("lines[1].line", "duplicate")]),

@@ -78,7 +78,7 @@ def test_a_refused_item_that_is_corrected_lets_its_sale_be_asked_for_again(shop:
     again = wrong(shop.sell("NEW-2", **cart(SALT)))
     assert again == {"lines[0].item_code": "item_not_registered"}
     shop.register([{"code": "SALT", "name": "Salt 500 g", "item_class": "5016150900"}])
-    assert shop.call("POST", f"/api/integration/transactions/{refused.body['id']}/retry/").status == 202
+    assert shop.call("POST", f"/api/integration/transactions/{refused.body['id']}/retry/").status in {200, 202}
     assert shop.settled(refused.body["id"])["status"] == "signed"
     assert ledger_of(simulator, shop) == [(1, "NEW-1")]
 

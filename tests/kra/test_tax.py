@@ -149,6 +149,7 @@ def test_rounding_never_shows_as_a_discount_nobody_gave():
         (line(amount="100.01"), "discount_amount", "larger_than_line"),
         (line(amount="-0.01"), "discount_amount", "negative"),
         (line(amount="0.001"), "discount_amount", "too_many_decimals"),
+        (line(amount="NaN"), "discount_amount", "not_a_number"),
         (line(percent="5", amount="1.00"), "discount_amount", "two_discounts"),
     ],
 )
@@ -228,6 +229,31 @@ def test_lines_letters_and_header_agree_to_the_cent(lines, profile, with_tax):
         assert all(type(value) is Decimal and value.as_tuple().exponent == -2 for value in values)
         if profile is not EXCLUSIVE:
             assert row.supply - row.discount == row.total
+
+
+def agree(row):
+    """KRA's check of a discount: it is its percentage of the line, or the percentage is the discount's."""
+    cents, hundred = Decimal("0.01"), Decimal(100)
+    of_the_line = tax._quantize(row.supply * row.discount_rate / hundred, cents)
+    return row.discount == of_the_line or row.discount_rate == tax._quantize(row.discount * hundred / row.supply, cents)
+
+
+@given(quantities, prices, st.sampled_from(TaxClass), st.data(), st.sampled_from(AmountProfile), st.booleans())
+def test_a_discount_and_its_percentage_agree_as_they_are_sent(quantity, price, letter, data, profile, with_tax):
+    supply = tax._quantize(quantity * price, Decimal("0.01"))
+    percent, amount = data.draw(
+        st.one_of(
+            st.tuples(st.decimals(min_value=0, max_value=100, places=2), st.none()),
+            st.tuples(st.none(), st.decimals(min_value=0, max_value=supply, places=2)),
+        )
+    )
+    given_line = LineIn(quantity, price, letter, percent, amount)
+    assert agree(work_out(given_line, profile=profile, with_tax=with_tax).lines[0])
+
+
+@pytest.mark.parametrize(("quantity", "amount"), [("1", "3.41"), ("0.5", "13.07")])
+def test_the_percentage_of_a_net_discount_is_that_of_the_gross_amounts(quantity, amount):
+    assert agree(work_out(line(quantity, "33.33", amount=amount), with_tax=False).lines[0])
 
 
 @given(lines_in)

@@ -169,6 +169,26 @@ def test_a_control_character_that_no_database_keeps_is_refused_wherever_it_stand
         with pytest.raises(WrongSale) as caught:
             read_sale(posted(**changes))
         assert [wrong.code for wrong in caught.value.wrongs] == ["not_printable"]
+    assert read_sale(posted(remark="C:\\u0000dir")).remark == "C:\\u0000dir"  # a backslash, and no control character
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (posted().replace(b'"quantity":', b'"quantity": "1", "quantity":', 1), "quantity"),
+        (posted().replace(b'"reference":', b'"reference": "POS-1", "reference":', 1), "reference"),
+    ],
+)
+def test_a_field_that_stands_twice_is_refused_though_both_could_be_read(body: bytes, field: str) -> None:
+    with pytest.raises(WrongSale) as caught:
+        read_sale(body)
+    assert [(wrong.field, wrong.code) for wrong in caught.value.wrongs] == [(field, "duplicate")]
+
+
+def test_a_number_of_any_length_is_read_once_and_told_by_its_field() -> None:
+    body = posted().replace(b'"quantity": "2"', b'"quantity": ' + b"9" * 5000, 1)
+    assert b"9999" in body
+    assert read_sale(body).lines[0].quantity.adjusted() == 4999
 
 
 def test_an_amount_never_passes_through_a_float() -> None:
@@ -234,6 +254,11 @@ def test_trailing_zeros_and_time_zones_never_change_the_fingerprint(amount: Deci
     assert content_hash(here) == content_hash(there)
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_utc_does_not_have_has_a_fingerprint_too(moment: str) -> None:
+    assert content_hash(sale(issued_at=moment)) != content_hash(sale())
+
+
 def test_the_mark_in_kras_remark_tells_every_document_from_every_other() -> None:
     told = {"environment": "sandbox", "pin": "P051234567X", "branch": "00", "reference": "1", "content": "v1:x"}
     others = [
@@ -267,6 +292,7 @@ def test_the_mark_in_kras_remark_tells_every_document_from_every_other() -> None
         ({"customer": {"pin": "p051234567x"}}, "customer.pin", "bad_pin"),
         ({"customer": {"name": "x" * 61}}, "customer.name", "too_long"),
         ({"customer": {"name": "Wan\x07jiru"}}, "customer.name", "not_printable"),
+        ({"customer": {"email": "@"}}, "customer.email", "bad_email"),
         ({"customer": {"phone": "call me"}}, "customer.phone", "bad_phone"),
         ({"customer": {"phone": "+" + "1" * 20}}, "customer.phone", "bad_phone"),
         ({"customer": {"email": "wanjiru"}}, "customer.email", "bad_email"),
@@ -393,6 +419,9 @@ def test_the_same_sale_makes_the_same_bytes(seat: Seat, client: Client) -> None:
     assert first["public_id"] != second["public_id"]
 
 
+IN_PARTS = [("mobile_money", 92), ("cash", 70), ("cash", 70)]
+
+
 @pytest.mark.parametrize(
     ("changes", "kept", "code"),
     [
@@ -407,6 +436,11 @@ def test_the_same_sale_makes_the_same_bytes(seat: Seat, client: Client) -> None:
             {"payments": [{"method": "credit", "amount": 200}, {"method": "cash", "amount": 32}]},
             [("credit", "200.00"), ("cash", "32.00")],
             "03",
+        ),
+        (
+            {"payments": [{"method": method, "amount": paid} for method, paid in IN_PARTS]},
+            [("mobile_money", "92.00"), ("cash", "70.00"), ("cash", "70.00")],
+            "01",
         ),
     ],
 )

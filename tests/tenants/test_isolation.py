@@ -101,6 +101,45 @@ class TestOnPostgres:
             time.sleep(0.2)
         assert other.call("GET", "/api/stock/balances/").body["balances"] == []
 
+    def test_a_sale_brings_an_item_along_with_the_roles_in_force(self, street: tuple[Gateway, Shop, Shop]) -> None:
+        _, mine, other = street
+        salt = {"item_code": "SALT", "name": "Salt 500 g", "item_class": "5016150900"}
+        lines = [{**salt, "quantity": "1", "unit_price": "50.00"}]
+        sold = mine.sell("POS-NEW", lines=lines, payments=None, wait=30)
+        assert (sold.status, sold.body["status"]) == (201, "signed"), sold
+        assert other.call("GET", "/api/items/?code=SALT").body["items"] == []
+
+    def test_a_changed_rate_is_learned_with_the_roles_in_force(
+        self, street: tuple[Gateway, Shop, Shop], simulator_process: Simulator
+    ) -> None:
+        _, mine, _ = street
+        simulator_process.call("POST", "/_sim/settings", {"rates": {"B": 18}})
+        try:
+            sold = mine.sell("POS-RATE", wait=20)
+        finally:
+            simulator_process.call("POST", "/_sim/settings", {"rates": {"B": 16}})
+        assert sold.status == 201, sold
+        assert sold.body["totals"]["by_tax_type"]["B"] == {"net": "196.61", "tax": "35.39", "amount": "232.00"}
+
+    def test_a_refused_sale_is_corrected_and_credited_with_the_roles_in_force(
+        self, street: tuple[Gateway, Shop, Shop], simulator_process: Simulator
+    ) -> None:
+        _, mine, _ = street
+        simulator_process.fault("sales_save", "result_code", code="910", times=1, pin=mine.pin)
+        assert mine.sell("POS-BACK", wait=20).body["status"] == "refused"
+        sold = mine.sell("POS-BACK", wait=20, remark="corrected")
+        assert (sold.body["status"], sold.body["revision"]) == ("signed", 2), sold
+        note = {
+            "reference": "CN-BACK",
+            "reason": "refund",
+            "received_by": "Otieno",
+            "lines": [{"line": 1, "quantity": "1"}],
+        }
+        path = f"/api/integration/transactions/{sold.body['id']}/credit-notes/"
+        credited = mine.call("POST", path, note, Prefer="wait=20")
+        assert credited.status == 201, credited
+        assert [row["reference"] for row in mine.call("GET", path).body["credit_notes"]] == ["CN-BACK"]
+
     def test_the_web_sees_nothing_without_a_company(self, secured: Secured, street: Any) -> None:
         with secured.speaking("web") as connection:
             for table in policies():
