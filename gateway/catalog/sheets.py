@@ -17,7 +17,6 @@ MOST_ROWS = 50_000
 MOST_COLUMNS = 40
 MOST_UNPACKED_BYTES = 80 * 1024 * 1024
 MOST_TEXTS_BYTES = 24 * 1024 * 1024  # of the table of texts, which is read whole
-MOST_EMPTY_ROWS = 2000  # in a row; then the rest is taken for empty
 CONTENT_TYPES: dict[Kind, str] = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -44,17 +43,17 @@ def read_rows(content: bytes, kind: Kind) -> Iterator[tuple[int, list[Any]]]:
 
     Raises BadFile, also in the middle.
     """
-    empty = count = 0
+    count = 0
     for number, cells in enumerate(_xlsx(content) if kind == "xlsx" else _csv(content), 1):
         row = list(cells)
         while row and (row[-1] is None or (isinstance(row[-1], str) and not row[-1].strip())):
             row.pop()
         if not row:
-            empty += 1
-            if empty > MOST_EMPTY_ROWS:
-                return
             continue
-        empty = 0
+        if len(row) > MOST_COLUMNS:
+            raise BadFile(
+                f"Row {number} has more than {MOST_COLUMNS} columns; take out those that say nothing of an item."
+            )
         count += 1
         if count > MOST_ROWS + 1:
             raise BadFile(f"A file may have at most {MOST_ROWS} rows; make several of it.")
@@ -102,7 +101,7 @@ def _csv(content: bytes) -> Iterator[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False)
     try:
         for row in reader:
-            yield row[:MOST_COLUMNS]
+            yield row
     except csv.Error as error:
         raise BadFile(f"The file cannot be read as CSV near line {reader.line_num}: {error}.") from None
 
@@ -145,7 +144,7 @@ def _xlsx(content: bytes) -> Iterator[Sequence[Any]]:
         if sheet is None or not hasattr(sheet, "reset_dimensions"):
             raise unreadable
         sheet.reset_dimensions()  # what the file says of its own size may be wrong
-        yield from sheet.iter_rows(values_only=True, max_col=MOST_COLUMNS)
+        yield from sheet.iter_rows(values_only=True, max_col=MOST_COLUMNS + 1)
     except BadFile:
         raise
     except GeneratorExit:

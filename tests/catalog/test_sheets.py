@@ -55,6 +55,17 @@ def test_rows_have_the_number_that_excel_shows() -> None:
     assert list(read_rows(content, "xlsx")) == [(1, ["Code"]), (3, ["A"])]
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_nothing_is_cut_off_in_silence(kind: Any) -> None:
+    def table(*rows: list[str]) -> bytes:
+        return workbook(*rows) if kind == "xlsx" else "\n".join(",".join(row) for row in rows).encode()
+
+    assert list(read_rows(table(["Code"], *[[]] * 5000, ["A"]), kind)) == [(1, ["Code"]), (5002, ["A"])]
+    assert list(read_rows(table(["Code"] + [""] * 100, ["A"]), kind)) == [(1, ["Code"]), (2, ["A"])]
+    with pytest.raises(BadFile, match="Row 2 has more than 40 columns"):
+        list(read_rows(table(["Code"], ["A"] * 41), kind))
+
+
 def test_a_workbook_is_read_with_its_values() -> None:
     content = workbook(["Code", "Price"], ["A", 160.1], [12, MADE_A_DATE])
     assert kind_of(content) == "xlsx"
