@@ -57,8 +57,8 @@ class Announcer:
                 async with self._redis.pubsub() as channel:
                     await channel.subscribe(CHANNEL)
                     async for message in channel.listen():
-                        if message["type"] == "message":
-                            data = message["data"]
+                        data = message["data"]
+                        if message["type"] == "message" and len(data) % 16 == 0:  # anything else is not ours
                             for start in range(0, len(data), 16):
                                 tell(uuid.UUID(bytes=data[start : start + 16]))
             except (redis.RedisError, OSError) as error:
