@@ -100,8 +100,7 @@ def _csv(content: bytes) -> Iterator[list[str]]:
     delimiter = _delimiter(head)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False)
     try:
-        for row in reader:
-            yield row
+        yield from reader
     except csv.Error as error:
         raise BadFile(f"The file cannot be read as CSV near line {reader.line_num}: {error}.") from None
 
