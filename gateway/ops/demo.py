@@ -342,7 +342,7 @@ def curl_of(demo: Demo) -> str:
     line = {"item_code": "SUGAR-BROWN-1KG", "quantity": 2, "unit_price": "168.00"}
     body = {"reference": f"MINE-{now:%H%M%S}", "issued_at": now.isoformat(), "lines": [line]}
     return (
-        f"curl -s {demo.gateway}/api/sales/ -H 'Prefer: wait=10' -H 'Content-Type: application/json' \\\n"
+        f"curl -sS {demo.gateway}/api/sales/ -H 'Prefer: wait=10' -H 'Content-Type: application/json' \\\n"
         f'  -H "Authorization: Token $(cat {shlex.quote(str(demo.folder / "key"))})" \\\n'
         f"  -d {shlex.quote(json.dumps(body))} \\\n  | python3 -m json.tool"
     )
