@@ -51,6 +51,7 @@ SALE_LINES = [
     {"item_code": "DELIVERY", "quantity": "1", "unit_price": "250.00"},
 ]
 SETTLE_SECONDS = 30.0
+PAGES = "docs/how-to/use-the-operators-pages.md"
 NO_ANSWER = "A server of the demo does not answer any more; its log is in the demo's folder."
 
 Say = Callable[[str], None]
@@ -381,8 +382,11 @@ def start(demo: Demo, servers: ExitStack, *, say: Say) -> list[Child]:
     return children
 
 
-def play(demo: Demo, *, say: Say) -> tuple[Demo, list[str]]:
-    """A company, a dozen items, one sale and its receipt; the demo with its key, and what is not as it must be."""
+def play(demo: Demo, *, once: bool = False, say: Say) -> tuple[Demo, list[str]]:
+    """A company, a dozen items, one sale and its receipt; the demo with its key, and what is not as it must be.
+
+    With `once` no links are told: the servers behind them are about to end.
+    """
     name = COMPANY["company"]["name"]
     approved = {"pin": PIN, "branch": BRANCH, "serial": SERIAL, "kind": "oscu", "name": name}
     expect(call("POST", f"{demo.simulator}/_sim/devices", approved), 200, what="The approval of the device")
@@ -395,7 +399,7 @@ def play(demo: Demo, *, say: Say) -> tuple[Demo, list[str]]:
         milliseconds = (time.monotonic() - began) * 1000
         say(f"Sale           {made['reference']} signed as number {made['number']} in {milliseconds:.0f} ms\n")
         say(receipt_text(made["receipt"]["url"]))
-        for text in links(demo, made):
+        for text in () if once else links(demo, made):
             say(text)
     return demo, list(problems_of(demo, made))
 
@@ -416,7 +420,7 @@ def run(
         demo = Demo(folder, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator}")
         children = start(demo, servers, say=say)
         try:
-            demo, wrong = play(demo, say=say)
+            demo, wrong = play(demo, once=once, say=say)
         except OSError as error:
             raise next((child.death() for child in children if child.has_ended), DemoFailed(NO_ANSWER)) from error
         for sentence in wrong:
@@ -427,6 +431,7 @@ def run(
             return 1 if wrong else 0
         say(f"\nSign a sale of your own (pasted twice it is signed once):\n\n{curl_of(demo)}\n")
         say(f"A supermarket's day, 300 sales:\n\n{sell_command(demo)}\n")
+        say(f"In a browser: {demo.gateway}/account/login/\n{PAGES} says how to get a password.\n")
         say(f"Ctrl-C stops both servers; everything is kept in {shown(folder)}.")
         stay_up(children)
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.docs.conftest import README_ADDRESS, Reader
-from tests.docs.pages import Example, blocks, examples, fits
+from tests.docs.pages import ROOT, Example, blocks, examples, fits
 
 PAGES = [
     "README.md",
@@ -56,6 +56,12 @@ def test_the_first_curl_of_the_readme_is_the_one_that_the_demo_prints(reader: Re
 
     (example,) = examples("README.md")
     assert plain(example.script) == plain(printed[0])
+
+
+def test_the_page_that_the_demo_names_at_its_end_is_there(reader: Reader) -> None:
+    named = re.findall(r"^(docs/\S+\.md) ", reader.printed, re.MULTILINE)
+    assert named
+    assert all((ROOT / page).is_file() for page in named)
 
 
 def test_the_answer_document_has_exactly_the_fields_of_its_page(reader: Reader) -> None:

@@ -102,11 +102,12 @@ def test_two_demos_do_not_share_a_folder(tmp_path):
         pass
 
 
-def test_a_whole_run_ends_with_zero_and_leaves_nothing_running(tmp_path):
+def test_a_whole_run_ends_with_zero_and_leaves_neither_servers_nor_links_to_them(tmp_path):
     said: list[str] = []
     port = free_port()
     assert demo.run(port=port, once=True, folder=tmp_path, say=said.append) == 0
     assert said[-1].startswith("All checks hold")
+    assert [text.split()[0] for text in said if "http://" in text] == ["Simulated", "Gateway"]  # told while they start
     with pytest.raises(OSError, match="refused"):
         demo.call("GET", f"http://127.0.0.1:{port}/health/")
 
