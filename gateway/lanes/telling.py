@@ -1,6 +1,8 @@
 """Tell people that a lane is held, in the commit that holds it."""
 
-from gateway.lanes.store import Statement
+from typing import Any
+
+from gateway.lanes.store import Effect, Row, Statement
 
 TELL_HELD = Statement(
     name="tell_held",
@@ -18,3 +20,9 @@ VALUES (lower(hex(randomblob(16))), :company_id, :environment, 'lane.held', 'war
 """,
     ),
 )
+
+
+def tell_held(document: Row, reason: str, *, subject: Any) -> Effect:
+    """The event that the lane of a document is held; `subject` is the public id of what it is about."""
+    told = {"company_id": document["company_id"], "environment": document["environment"]}
+    return Effect(TELL_HELD, told | {"subject": subject, "reason": reason})

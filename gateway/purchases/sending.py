@@ -7,67 +7,38 @@ an import may be sent again at will. The stock comes in with the confirmation.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from gateway.devices.desk import Desk, Seat
-from gateway.devices.hosts import Host, HostDown
+from gateway.devices import carrying
+from gateway.devices.carrying import carried, problem, rest_wanted, seated
+from gateway.devices.desk import Desk
 from gateway.kra.calls import purchases as calls
-from gateway.kra.client import Client
 from gateway.kra.codes import ImportStatus
-from gateway.kra.documents import Credentials, Exchange
 from gateway.kra.errors import Busy, DeviceTrouble, Drift, Duplicate, KraError, NoAnswer, NotSent, plain
 from gateway.kra.stock_documents import ImportDecision
-from gateway.lanes.attempts import attempt_effect
-from gateway.lanes.engine import LeaseLost, Turn
+from gateway.lanes.engine import Turn
 from gateway.lanes.store import Effect, Settlement
 from gateway.lanes.stored import json_value, moment_value
-from gateway.lanes.telling import TELL_HELD
+from gateway.lanes.telling import tell_held
 from gateway.lanes.watch import Watch
 from gateway.lib.clock import utc_now
-from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
 from gateway.purchases import statements
 from gateway.stock.booking import BOOK
 from gateway.tenants.models import HEAD_OFFICE
 
-T = TypeVar("T")
 NO_DEVICE_SECONDS = 60.0
 
 
-@dataclass(slots=True)
-class Case:
+@dataclass(slots=True, kw_only=True)
+class Case(carrying.Case):
     """One turn of one decision."""
-
-    turn: Turn
-    seat: Seat
-    client: Client
-    credentials: Credentials
-    host: Host
-    unanswered_at: datetime | None
-    effects: list[Effect] = field(default_factory=list)
-
-    @property
-    def row(self) -> Any:
-        return self.turn.started.document
 
     @property
     def is_typed(self) -> bool:
         """Whether the company told of it itself, so that KRA lists it nowhere."""
         return bool(self.row["reference"])
-
-    @property
-    def number(self) -> int:
-        assert self.turn.started.number is not None
-        return self.turn.started.number
-
-    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        return await self.host.call(self.seat.row["id"], work)
-
-    def note(self, exchange: Exchange | None) -> None:
-        if exchange is not None:
-            self.effects.append(attempt_effect(self.turn.started, exchange))
 
 
 class Sending:
@@ -96,30 +67,8 @@ class Sending:
                 rest_seconds=NO_DEVICE_SECONDS,
                 rest_reason="The head office has no active device; purchases are sent when it has.",
             )
-        case = Case(
-            turn=turn,
-            seat=seat,
-            client=self._desk.client(seat),
-            credentials=self._desk.identity(seat),
-            host=self._desk.host(seat),
-            unanswered_at=moment_value(row["unanswered_at"]),
-        )
-        case.host.goes_on(turn.started.lane_id)
-        try:
-            case.credentials = self._desk.credentials(seat)
-            settlement = await carry(case)
-        except SealBroken as error:
-            return _hold(case, f"The key of device {seat.row['serial']} cannot be opened: {error}.")
-        except HostDown as down:
-            settlement = _wait(case, "KRA does not answer anybody at the moment.", rest_seconds=down.seconds)
-        except LeaseLost:
-            if case.unanswered_at is not None:
-                raise
-            settlement = _wait(case, "the lease ran out before sending", rest_seconds=1.0)
-        if settlement.failed:
-            lane_id = turn.started.lane_id
-            case.host.rests(lane_id, lambda seconds: turn.engine.end_rest(lane_id, after_seconds=seconds))
-        return settlement
+        case = Case(**seated(self._desk, turn, seat), unanswered_at=moment_value(row["unanswered_at"]))
+        return await carried(self._desk, case, carry, hold=_hold, wait=_wait)
 
     # --- purchases
 
@@ -247,7 +196,7 @@ def _confirmed(case: Case, used: int | None, *, status: str = "confirmed") -> Se
 
 def _refused(case: Case, error: KraError) -> Settlement:
     started = case.turn.started
-    row = {"id": started.document_id, "problem": _problem("refused_by_kra", plain(error), error)}
+    row = {"id": started.document_id, "problem": problem("refused_by_kra", plain(error), error)}
     refuse = Effect(statements.REFUSE[started.kind], row)
     return Settlement(state="closed", error=str(error)[:300], effects=[*case.effects, refuse])
 
@@ -259,7 +208,7 @@ def _doubt(case: Case, error: KraError | None) -> Settlement:
     row = {
         "id": started.document_id,
         "unanswered_at": case.unanswered_at or utc_now(),
-        "problem": _problem("being_looked_up", detail, error),
+        "problem": problem("being_looked_up", detail, error),
     }
     return Settlement(
         state="started",
@@ -270,15 +219,13 @@ def _doubt(case: Case, error: KraError | None) -> Settlement:
     )
 
 
-def _wait(case: Case, reason: str, *, error: KraError | None = None, rest_seconds: float | None = None) -> Settlement:
+def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
     if case.unanswered_at is not None:
         return _doubt(case, error)
-    if isinstance(error, Busy) and error.retry_after:
-        rest_seconds = float(error.retry_after)
     return Settlement(
         state="queued",
         failed=True,
-        rest_seconds=rest_seconds,
+        rest_seconds=rest_wanted(error) or rest_seconds,
         rest_reason=reason,
         error=str(error or reason)[:300],
         effects=case.effects,
@@ -286,9 +233,7 @@ def _wait(case: Case, reason: str, *, error: KraError | None = None, rest_second
 
 
 def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
-    row = case.row
-    told = {"company_id": row["company_id"], "environment": row["environment"], "subject": row["public_id"]}
-    effects = [*case.effects, Effect(TELL_HELD, {**told, "reason": reason})]
+    effects = [*case.effects, tell_held(case.row, reason, subject=case.row["public_id"])]
     return Settlement(
         state="started" if case.unanswered_at is not None else "queued",
         hold_reason=reason,
@@ -297,12 +242,5 @@ def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
     )
 
 
-def _requeue(case: Case, problem: dict[str, Any]) -> Effect:
-    return Effect(statements.REQUEUE, {"id": case.turn.started.document_id, "problem": problem})
-
-
-def _problem(code: str, detail: str, error: KraError | None) -> dict[str, Any]:
-    problem: dict[str, Any] = {"code": code, "detail": detail, "fields": []}
-    if error is not None:
-        problem["kra"] = {"code": error.code, "message": error.message}
-    return problem
+def _requeue(case: Case, told: dict[str, Any]) -> Effect:
+    return Effect(statements.REQUEUE, {"id": case.turn.started.document_id, "problem": told})

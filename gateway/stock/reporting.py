@@ -12,38 +12,33 @@ job, with a commit between them, and a first step whose answer is missing is set
 The balance is absolute. It may be told as often as one likes.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from gateway.devices import carrying
+from gateway.devices.carrying import carried, problem, rest_wanted, seated
 from gateway.devices.desk import Desk, Seat
-from gateway.devices.hosts import Host, HostDown
 from gateway.kra.calls import stock as calls
-from gateway.kra.client import Client
 from gateway.kra.codes import DEFAULT_RATES, StockReason, TaxClass
-from gateway.kra.documents import Credentials, Exchange
 from gateway.kra.errors import Busy, DeviceTrouble, Drift, Duplicate, KraError, NoAnswer, NotSent, Refused, plain
 from gateway.kra.profiles import Profile
 from gateway.kra.stock_documents import StockDocument, StockLine
 from gateway.kra.tax import LineFigures
-from gateway.lanes.attempts import attempt_effect
-from gateway.lanes.engine import LeaseLost, Turn
+from gateway.lanes.engine import Turn
 from gateway.lanes.store import Effect, Settlement
 from gateway.lanes.stored import json_value, moment_value
-from gateway.lanes.telling import TELL_HELD
+from gateway.lanes.telling import tell_held
 from gateway.lanes.watch import Watch
 from gateway.lib.clock import utc_now
-from gateway.lib.crypto import SealBroken
 from gateway.lib.killpoint import reached
 from gateway.stock import statements
 from gateway.stock.amounts import goods_amounts
 
-T = TypeVar("T")
 NO_DEVICE_SECONDS = 60.0
 STEP = Decimal("0.001")
 SMALLEST_PRICE = Decimal("0.01")
@@ -80,36 +75,13 @@ class Line(msgspec.Struct, frozen=True):
     barcode: str | None = None
 
 
-@dataclass(slots=True)
-class Case:
+@dataclass(slots=True, kw_only=True)
+class Case(carrying.Case):
     """One turn of one movement."""
 
-    turn: Turn
-    seat: Seat
-    client: Client
-    credentials: Credentials
-    host: Host
     lines: list[Line]
     changes: dict[int, Decimal]  # by item, as KRA counts them
     kra: dict[int, Decimal]  # what KRA counts of each item before this movement
-    unanswered_at: datetime | None
-    effects: list[Effect] = field(default_factory=list)
-
-    @property
-    def row(self) -> Any:
-        return self.turn.started.document
-
-    @property
-    def number(self) -> int:
-        assert self.turn.started.number is not None
-        return self.turn.started.number
-
-    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        return await self.host.call(self.seat.row["id"], work)
-
-    def note(self, exchange: Exchange | None) -> None:
-        if exchange is not None:
-            self.effects.append(attempt_effect(self.turn.started, exchange))
 
 
 class Reporting:
@@ -133,23 +105,8 @@ class Reporting:
                 rest_reason="No device of the branch is active; its stock is reported when one is.",
                 effects=[] if row["status"] == "unknown" else [_requeue(turn, None)],
             )
-        case = self._case(turn, seat)
-        case.host.goes_on(turn.started.lane_id)
-        try:
-            case.credentials = self._desk.credentials(seat)
-            settlement = await (self._balances(case) if row["status"] == "reported" else self._movement(case))
-        except SealBroken as error:
-            return _hold(case, f"The key of device {seat.row['serial']} cannot be opened: {error}.")
-        except HostDown as down:
-            settlement = _wait(case, "KRA does not answer anybody at the moment.", rest_seconds=down.seconds)
-        except LeaseLost:
-            if case.unanswered_at is not None:
-                raise
-            settlement = _wait(case, "the lease ran out before sending", rest_seconds=1.0)
-        if settlement.failed:
-            lane_id = turn.started.lane_id
-            case.host.rests(lane_id, lambda seconds: turn.engine.end_rest(lane_id, after_seconds=seconds))
-        return settlement
+        work = self._balances if row["status"] == "reported" else self._movement
+        return await carried(self._desk, self._case(turn, seat), work, hold=_hold, wait=_wait)
 
     def _case(self, turn: Turn, seat: Seat) -> Case:
         row = turn.started.document
@@ -161,11 +118,7 @@ class Reporting:
             changes[line.item_id] = changes.get(line.item_id, Decimal(0)) + sign * sent
         counted = json_value(row["kra"]) or {}
         return Case(
-            turn=turn,
-            seat=seat,
-            client=self._desk.client(seat),
-            credentials=self._desk.identity(seat),
-            host=self._desk.host(seat),
+            **seated(self._desk, turn, seat),
             lines=lines,
             changes=changes,
             kra={int(item): Decimal(amount) * STEP for item, amount in counted.items()},
@@ -237,8 +190,7 @@ class Reporting:
             case _ if not self._is_late(case):  # an earlier try may still land
                 return _doubt(case, error)
             case _:
-                problem = _problem("refused_by_kra", plain(error), error)
-                return _refused(case, problem, str(error))
+                return _refused(case, problem("refused_by_kra", plain(error), error), str(error))
 
     async def _taken(self, case: Case, error: Drift | Duplicate) -> Settlement:
         """KRA has used our number: for this movement, or for one that we do not know of."""
@@ -326,7 +278,7 @@ class Reporting:
                         return _again(case, error)
                     if isinstance(error, DeviceTrouble):
                         return _hold(case, plain(error), error)
-                    problems.append(_problem("balance_refused", f"{line.item_code}: {plain(error)}", error))
+                    problems.append(problem("balance_refused", f"{line.item_code}: {plain(error)}", error))
                     break
                 reached("after stock master")
                 case.note(exchange)
@@ -396,8 +348,8 @@ def _recorded(case: Case, used: int) -> Settlement:
     return Settlement(state="queued", used=used, effects=[*case.effects, Effect(statements.RECORD, row, always=True)])
 
 
-def _refused(case: Case, problem: dict[str, Any], error: str) -> Settlement:
-    refuse = Effect(statements.REFUSE, {"id": case.turn.started.document_id, "problem": problem})
+def _refused(case: Case, told: dict[str, Any], error: str) -> Settlement:
+    refuse = Effect(statements.REFUSE, {"id": case.turn.started.document_id, "problem": told})
     return Settlement(state="closed", error=error[:300], effects=[*case.effects, refuse], changes={"status": "refused"})
 
 
@@ -407,7 +359,7 @@ def _doubt(case: Case, error: KraError | None) -> Settlement:
     row = {
         "id": case.turn.started.document_id,
         "unanswered_at": case.unanswered_at or utc_now(),
-        "problem": _problem("being_looked_up", detail, error),
+        "problem": problem("being_looked_up", detail, error),
         "number": case.number,
     }
     return Settlement(
@@ -421,18 +373,17 @@ def _doubt(case: Case, error: KraError | None) -> Settlement:
 
 def _again(case: Case, error: KraError) -> Settlement:
     """The balance could not be told now; that may be repeated at will."""
-    wait = float(error.retry_after) if isinstance(error, Busy) and error.retry_after else None
     return Settlement(
         state="queued",
         failed=True,
-        rest_seconds=wait,
+        rest_seconds=rest_wanted(error),
         rest_reason=plain(error),
         error=str(error)[:300],
         effects=case.effects,
     )
 
 
-def _wait(case: Case, reason: str, *, error: KraError | None = None, rest_seconds: float | None = None) -> Settlement:
+def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
     """Nothing new reached KRA."""
     if case.row["status"] == "reported":
         return Settlement(
@@ -440,13 +391,11 @@ def _wait(case: Case, reason: str, *, error: KraError | None = None, rest_second
         )
     if case.unanswered_at is not None:
         return _doubt(case, error)
-    if isinstance(error, Busy) and error.retry_after:
-        rest_seconds = float(error.retry_after)
-    requeue = _requeue(case.turn, _problem("kra_away", reason, error))
+    requeue = _requeue(case.turn, problem("kra_away", reason, error))
     return Settlement(
         state="queued",
         failed=True,
-        rest_seconds=rest_seconds,
+        rest_seconds=rest_wanted(error) or rest_seconds,
         rest_reason=reason,
         error=str(error or reason)[:300],
         effects=[*case.effects, requeue],
@@ -456,15 +405,13 @@ def _wait(case: Case, reason: str, *, error: KraError | None = None, rest_second
 def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
     """Stop the branch's stock and tell people; sales go on."""
     row = case.row
-    problem = _problem("held", reason, error)
-    told = {"company_id": row["company_id"], "environment": row["environment"]}
-    tell = Effect(TELL_HELD, told | {"subject": row["public_id"], "reason": reason})
+    held, tell = problem("held", reason, error), tell_held(row, reason, subject=row["public_id"])
     if row["status"] == "reported":
         return Settlement(state="queued", hold_reason=reason, error=reason[:300], effects=[*case.effects, tell])
     if case.unanswered_at is None:
-        effect = _requeue(case.turn, problem)
+        effect = _requeue(case.turn, held)
     else:
-        doubt = {"unanswered_at": case.unanswered_at, "problem": problem, "number": case.number}
+        doubt = {"unanswered_at": case.unanswered_at, "problem": held, "number": case.number}
         effect = Effect(statements.DOUBT, {"id": case.turn.started.document_id, **doubt})
     return Settlement(
         state="started" if case.unanswered_at else "queued",
@@ -474,12 +421,5 @@ def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
     )
 
 
-def _requeue(turn: Turn, problem: dict[str, Any] | None) -> Effect:
-    return Effect(statements.REQUEUE, {"id": turn.started.document_id, "problem": problem})
-
-
-def _problem(code: str, detail: str, error: KraError | None) -> dict[str, Any]:
-    problem: dict[str, Any] = {"code": code, "detail": detail, "fields": []}
-    if error is not None:
-        problem["kra"] = {"code": error.code, "message": error.message}
-    return problem
+def _requeue(turn: Turn, told: dict[str, Any] | None) -> Effect:
+    return Effect(statements.REQUEUE, {"id": turn.started.document_id, "problem": told})
