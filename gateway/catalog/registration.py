@@ -3,15 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
-from gateway.devices.desk import Desk, Seat
+from gateway.devices.carrying import Case, carried, problem, rest_wanted, seated
+from gateway.devices.desk import Desk
 from gateway.kra.codes import ProductType, TaxClass
 from gateway.kra.documents import ItemDocument
 from gateway.kra.errors import Busy, DeviceTrouble, Drift, KraError, NoAnswer, NotSent, Refused, plain
-from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import Turn
 from gateway.lanes.store import Effect, Read, Settlement, Statement, few
+from gateway.lanes.telling import tell_held
 from gateway.lib.killpoint import reached
 from gateway.lib.money import money
 
@@ -112,41 +111,46 @@ class Registration:
         self._read = read
 
     async def __call__(self, turn: Turn) -> Settlement:
-        started, row = turn.started, turn.started.document
+        row = turn.started.document
         if not row:
             return Settlement(state="closed", error="the item is gone", effects=[await self._wake_waiting(turn)])
         seat = await self._desk.speaker(row["company_id"], row["environment"])
         if seat is None:
             return Settlement(
-                state="queued",
+                state=_kept(turn),
                 rest_seconds=IDLE_SECONDS,
                 rest_reason="No device of the company is active yet; items are registered when one is.",
             )
-        assert started.number is not None
-        client, credentials = self._desk.client(seat), self._desk.credentials(seat)
+        case = Case(**seated(self._desk, turn, seat))
+        return await carried(self._desk, case, self._register, hold=_hold, wait=_wait)
+
+    async def _register(self, case: Case) -> Settlement:
+        row = case.row
         document = _document(dict(row))
-        body = client.item_body(document, credentials)
+        body = case.client.item_body(document, case.credentials)
         kra_code = row["kra_code"]
         if not kra_code:
-            kra_code = client.item_code(document, started.number)
-            body = client.item_with_number(body, started.number)
-        used = started.number if not row["kra_code"] else None
-        turn.check_lease()
+            kra_code = case.client.item_code(document, case.number)
+            body = case.client.item_with_number(body, case.number)
+        used = case.number if not row["kra_code"] else None
+        case.turn.check_lease()
         reached("before item is sent")
         try:
-            exchange = await client.save_item(credentials, body)
+            exchange = await case.call(lambda: case.client.save_item(case.credentials, body))
         except KraError as error:
-            settlement = _not_registered(turn, seat, error)
+            case.note(error.exchange)
+            settlement = _not_registered(case, error)
             if settlement.state == "closed":
-                effects = [*settlement.effects, await self._wake_waiting(turn)]
+                effects = [*settlement.effects, await self._wake_waiting(case.turn)]
                 settlement = replace(settlement, effects=effects)
             return settlement
         reached("after item was sent")
+        case.note(exchange)
         registered = Effect(REGISTERED, {"id": row["id"], "kra_code": kra_code})
         return Settlement(
             state="closed",
             used=used,
-            effects=[attempt_effect(started, exchange), registered, await self._wake_waiting(turn)],
+            effects=[*case.effects, registered, await self._wake_waiting(case.turn)],
             changes={"status": "registered", "kra_code": kra_code},
         )
 
@@ -172,24 +176,42 @@ def _document(row: dict[str, Any]) -> ItemDocument:
     )
 
 
-def _not_registered(turn: Turn, seat: Seat, error: KraError) -> Settlement:
-    started = turn.started
-    tried = [attempt_effect(started, error.exchange)] if error.exchange is not None else []
-    detail = plain(error)
-    problem = {
-        "code": "refused_by_kra",
-        "detail": detail,
-        "fields": [],
-        "kra": {"code": error.code, "message": error.message},
-    }
+def _not_registered(case: Case, error: KraError) -> Settlement:
     match error:
-        case Drift() if error.expected is not None and started.number is not None and error.expected > started.number:
+        case Drift() if error.expected is not None and error.expected > case.number:
             # KRA has item codes that we did not give: go on after them
-            return Settlement(state="queued", used=error.expected - 1, error=str(error)[:300], effects=tried)
+            return Settlement(state="queued", used=error.expected - 1, error=str(error)[:300], effects=case.effects)
         case DeviceTrouble() | Drift():
-            return Settlement(state="started", hold_reason=detail, error=str(error)[:300], effects=tried)
+            return _hold(case, plain(error), error)
         case NotSent() | Busy() | NoAnswer():
-            return Settlement(state="started", failed=True, rest_reason=detail, error=str(error)[:300], effects=tried)
+            return _wait(case, plain(error), error=error)
         case Refused() | _:
-            refused = Effect(REFUSED, {"id": started.document["id"], "problem": msgspec.to_builtins(problem)})
-            return Settlement(state="closed", error=str(error)[:300], effects=[*tried, refused])
+            row = {"id": case.row["id"], "problem": problem("refused_by_kra", plain(error), error)}
+            return Settlement(state="closed", error=str(error)[:300], effects=[*case.effects, Effect(REFUSED, row)])
+
+
+def _kept(turn: Turn) -> str:
+    """The state of a job of which nothing was sent in this turn: its number stays with it if it was sent before."""
+    return "started" if turn.started.in_doubt else "queued"
+
+
+def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
+    """It is sent again after a rest, under the same number if KRA may have it."""
+    return Settlement(
+        state=_kept(case.turn) if error is None else "started",
+        failed=True,
+        rest_seconds=rest_wanted(error) or rest_seconds,
+        rest_reason=reason,
+        error=str(error or reason)[:300],
+        effects=case.effects,
+    )
+
+
+def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
+    """Stop the company's items and tell people."""
+    return Settlement(
+        state=_kept(case.turn) if error is None else "started",
+        hold_reason=reason,
+        error=str(error or reason)[:300],
+        effects=[*case.effects, tell_held(case.row, reason, subject=case.row["public_id"])],
+    )

@@ -2,16 +2,18 @@
 
 from decimal import Decimal
 
+from gateway.devices.carrying import Case, carried, problem, rest_wanted, seated
 from gateway.devices.desk import Desk
 from gateway.kra.calls import stock as calls
 from gateway.kra.errors import Busy, DeviceTrouble, KraError, NoAnswer, NotSent, plain
-from gateway.lanes.attempts import attempt_effect
 from gateway.lanes.engine import Turn
 from gateway.lanes.store import Effect, Settlement, Statement, few
+from gateway.lanes.telling import tell_held
 
 IDLE_SECONDS = 60.0
 _COLUMNS = """
-c.id, c.quantity, i.company_id, i.environment, i.kra_code AS item_code, p.kra_code AS component_code
+c.id, c.quantity, i.company_id, i.environment, i.public_id AS item_public_id, i.kra_code AS item_code,
+p.kra_code AS component_code
 FROM stock_component c JOIN catalog_item i ON i.id = c.item_id JOIN catalog_item p ON p.id = c.component_id
 """
 START = Statement(
@@ -50,29 +52,57 @@ class Composition:
         seat = await self._desk.speaker(row["company_id"], row["environment"])
         if seat is None:
             return Settlement(state="queued", rest_seconds=IDLE_SECONDS, rest_reason="No device is active yet.")
-        turn.check_lease()
-        try:
-            exchange = await calls.save_component(
-                self._desk.client(seat),
-                self._desk.credentials(seat),
+        return await carried(self._desk, Case(**seated(self._desk, turn, seat)), _tell, hold=_hold, wait=_wait)
+
+
+async def _tell(case: Case) -> Settlement:
+    row = case.row
+    case.turn.check_lease()
+    try:
+        exchange = await case.call(
+            lambda: calls.save_component(
+                case.client,
+                case.credentials,
                 item_code=row["item_code"],
                 component_code=row["component_code"],
                 quantity=Decimal(row["quantity"]).scaleb(-3),
             )
-        except KraError as error:
-            return _not_told(turn, error)
-        told = Effect(ENDED, {"id": row["id"], "problem": None})
-        return Settlement(state="closed", effects=[attempt_effect(turn.started, exchange), told])
+        )
+    except KraError as error:
+        case.note(error.exchange)
+        return _not_told(case, error)
+    case.note(exchange)
+    told = Effect(ENDED, {"id": row["id"], "problem": None})
+    return Settlement(state="closed", effects=[*case.effects, told])
 
 
-def _not_told(turn: Turn, error: KraError) -> Settlement:
-    tried = [attempt_effect(turn.started, error.exchange)] if error.exchange is not None else []
-    detail = plain(error)
+def _not_told(case: Case, error: KraError) -> Settlement:
     match error:
         case DeviceTrouble():
-            return Settlement(state="queued", hold_reason=detail, error=str(error)[:300], effects=tried)
+            return _hold(case, plain(error), error)
         case NotSent() | Busy() | NoAnswer():
-            return Settlement(state="queued", failed=True, rest_reason=detail, error=str(error)[:300], effects=tried)
-    problem = {"code": "refused_by_kra", "detail": detail, "kra": {"code": error.code, "message": error.message}}
-    refused = Effect(ENDED, {"id": turn.started.document["id"], "problem": problem})
-    return Settlement(state="closed", error=str(error)[:300], effects=[*tried, refused])
+            return _wait(case, plain(error), error=error)
+    refused = Effect(ENDED, {"id": case.row["id"], "problem": problem("refused_by_kra", plain(error), error)})
+    return Settlement(state="closed", error=str(error)[:300], effects=[*case.effects, refused])
+
+
+def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
+    """It is told again after a rest."""
+    return Settlement(
+        state="queued",
+        failed=True,
+        rest_seconds=rest_wanted(error) or rest_seconds,
+        rest_reason=reason,
+        error=str(error or reason)[:300],
+        effects=case.effects,
+    )
+
+
+def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
+    """Stop the company's items and tell people."""
+    return Settlement(
+        state="queued",
+        hold_reason=reason,
+        error=str(error or reason)[:300],
+        effects=[*case.effects, tell_held(case.row, reason, subject=case.row["item_public_id"])],
+    )
