@@ -8,6 +8,7 @@ an import may be sent again at will. The stock comes in with the confirmation.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from gateway.devices import carrying
@@ -49,14 +50,16 @@ class Sending:
         self._watch = Watch(late_seconds)
 
     async def purchase(self, turn: Turn) -> Settlement:
-        """Carry one purchase to KRA."""
-        return await self._with_seat(turn, self._purchase)
+        """Carry one purchase to KRA. One that was sent before may be there, whatever stops this turn."""
+        return await self._with_seat(turn, self._purchase, sent_at=utc_now() if turn.started.in_doubt else None)
 
     async def imported(self, turn: Turn) -> Settlement:
         """Carry the decision about one imported line to KRA."""
         return await self._with_seat(turn, self._import)
 
-    async def _with_seat(self, turn: Turn, carry: Callable[[Case], Awaitable[Settlement]]) -> Settlement:
+    async def _with_seat(
+        self, turn: Turn, carry: Callable[[Case], Awaitable[Settlement]], *, sent_at: datetime | None = None
+    ) -> Settlement:
         row = turn.started.document
         if not row or row["status"] not in ("accepted", "unknown"):
             return Settlement(state="closed", error="it is not to be sent any more")
@@ -67,14 +70,13 @@ class Sending:
                 rest_seconds=NO_DEVICE_SECONDS,
                 rest_reason="The head office has no active device; purchases are sent when it has.",
             )
-        case = Case(**seated(self._desk, turn, seat), unanswered_at=moment_value(row["unanswered_at"]))
+        case = Case(**seated(self._desk, turn, seat), unanswered_at=moment_value(row["unanswered_at"]) or sent_at)
         return await carried(self._desk, case, carry, hold=_hold, wait=_wait)
 
     # --- purchases
 
     async def _purchase(self, case: Case) -> Settlement:
         if case.turn.started.in_doubt:
-            case.unanswered_at = case.unanswered_at or utc_now()
             if not case.is_typed:
                 listed = await self._is_listed(case)
                 if isinstance(listed, Settlement):
@@ -203,23 +205,18 @@ def _refused(case: Case, error: KraError) -> Settlement:
 
 def _doubt(case: Case, error: KraError | None) -> Settlement:
     """KRA may have it: the number stays, and nothing else is sent."""
-    started = case.turn.started
     detail = plain(error) if error is not None else "An earlier message may still land; KRA is asked after that."
-    row = {
-        "id": started.document_id,
-        "unanswered_at": case.unanswered_at or utc_now(),
-        "problem": problem("being_looked_up", detail, error),
-    }
     return Settlement(
         state="started",
         failed=True,
         rest_reason="KRA's answer to a purchase is missing; looking whether it has it",
         error=str(error or "")[:300],
-        effects=[*case.effects, Effect(statements.DOUBT, row)],
+        effects=[*case.effects, _in_doubt(case, problem("being_looked_up", detail, error))],
     )
 
 
 def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
+    """Nothing new reached KRA."""
     if case.unanswered_at is not None:
         return _doubt(case, error)
     return Settlement(
@@ -228,19 +225,27 @@ def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: 
         rest_seconds=rest_wanted(error) or rest_seconds,
         rest_reason=reason,
         error=str(error or reason)[:300],
-        effects=case.effects,
+        effects=[*case.effects, _requeue(case, problem("kra_away", reason, error))],
     )
 
 
 def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
-    effects = [*case.effects, tell_held(case.row, reason, subject=case.row["public_id"])]
+    """Stop the company's purchases and imports and tell people; the number stays while a try is unanswered."""
+    held, is_doubtful = problem("held", reason, error), case.unanswered_at is not None
+    shown = _in_doubt(case, held) if is_doubtful else _requeue(case, held)
     return Settlement(
-        state="started" if case.unanswered_at is not None else "queued",
+        state="started" if is_doubtful else "queued",
         hold_reason=reason,
         error=str(error or reason)[:300],
-        effects=effects,
+        effects=[*case.effects, shown, tell_held(case.row, reason, subject=case.row["public_id"])],
     )
 
 
+def _in_doubt(case: Case, told: dict[str, Any]) -> Effect:
+    row = {"id": case.turn.started.document_id, "unanswered_at": case.unanswered_at or utc_now(), "problem": told}
+    return Effect(statements.DOUBT, row)
+
+
 def _requeue(case: Case, told: dict[str, Any]) -> Effect:
-    return Effect(statements.REQUEUE, {"id": case.turn.started.document_id, "problem": told})
+    started = case.turn.started
+    return Effect(statements.REQUEUE[started.kind], {"id": started.document_id, "problem": told})

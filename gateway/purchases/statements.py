@@ -80,16 +80,36 @@ FROM {table} WHERE id = :id
     )
 
 
+def _requeue(name: str, table: str) -> Statement:
+    return Statement(
+        name=name,
+        postgres=f"""
+UPDATE {table} d SET status = 'accepted', unanswered_at = NULL, problem = r.problem
+FROM {few("id bigint, problem jsonb")} WHERE d.id = r.id AND d.status IN {_OPEN}
+""",
+        sqlite=(
+            f"""
+UPDATE {table} SET status = 'accepted', unanswered_at = NULL, problem = :problem
+WHERE id = :id AND status IN {_OPEN} RETURNING id
+""",
+        ),
+    )
+
+
 START_PURCHASES = _start("start_purchases", _PURCHASES, _OF_PURCHASES)
 START_IMPORTS = _start("start_imports", _IMPORTS, _OF_IMPORTS)
 CONFIRM_PURCHASES = _confirm("confirm_purchases", _PURCHASES, "purchase", (", number = r.number", ", number = :number"))
 SETTLE_IMPORTS = _confirm("settle_imports", _IMPORTS, "import", ("", ""))
 REFUSE_PURCHASES = _refuse("refuse_purchases", _PURCHASES, "purchase")
 REFUSE_IMPORTS = _refuse("refuse_imports", _IMPORTS, "import")
+# Nothing was sent, or KRA does not have it: back in line, the number back with the lane
+REQUEUE_PURCHASES = _requeue("requeue_purchases", _PURCHASES)
+REQUEUE_IMPORTS = _requeue("requeue_imports", _IMPORTS)
 # By the kind of the job
 START = {"purchase": START_PURCHASES, "import": START_IMPORTS}
 CONFIRM = {"purchase": CONFIRM_PURCHASES, "import": SETTLE_IMPORTS}
 REFUSE = {"purchase": REFUSE_PURCHASES, "import": REFUSE_IMPORTS}
+REQUEUE = {"purchase": REQUEUE_PURCHASES, "import": REQUEUE_IMPORTS}
 DOUBT = Statement(
     name="doubt_purchases",
     postgres=f"""
@@ -100,19 +120,6 @@ WHERE d.id = r.id AND d.status IN {_OPEN}
     sqlite=(
         f"""
 UPDATE {_PURCHASES} SET status = 'unknown', unanswered_at = :unanswered_at, problem = :problem
-WHERE id = :id AND status IN {_OPEN} RETURNING id
-""",
-    ),
-)
-REQUEUE = Statement(
-    name="requeue_purchases",
-    postgres=f"""
-UPDATE {_PURCHASES} d SET status = 'accepted', unanswered_at = NULL, problem = r.problem
-FROM {few("id bigint, problem jsonb")} WHERE d.id = r.id AND d.status IN {_OPEN}
-""",
-    sqlite=(
-        f"""
-UPDATE {_PURCHASES} SET status = 'accepted', unanswered_at = NULL, problem = :problem
 WHERE id = :id AND status IN {_OPEN} RETURNING id
 """,
     ),

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.models import Event
 from gateway.kra.codes import PaymentMethod
-from gateway.lanes.actions import NotPossible
-from gateway.lanes.models import Lane
+from gateway.lanes.actions import NotPossible, release_lane
+from gateway.lanes.models import Job, Lane
 from gateway.lib.clock import utc_now
 from gateway.purchases.doubts import find_purchase_doubt, give_back, note_recorded
 from gateway.purchases.fetching import fetch_imports, fetch_purchases, missing_suppliers
@@ -30,6 +31,7 @@ from gateway.purchases.services import (
 from gateway.stock.models import Balance
 from gateway.stock.services import StockRefused
 from gateway.tenants.models import Company
+from tests.catalog.item_lane import key_unreadable, open_breaker
 from tests.lanes.bench import fresh_database, pointed_at
 from tests.lanes.shops import Counter, Street, street
 from tests.servers import Simulator
@@ -179,6 +181,79 @@ def held(shops: Street, counter: Counter) -> Lane:
 
     assert shops.work_until(is_held, seconds=20)
     return Lane.objects.get(pin=counter.pin, series="purchase")
+
+
+def shows(shops: Street, row: Any, code: str) -> Any:
+    """Let everybody work until the decision shows this problem."""
+
+    def does() -> bool:
+        row.refresh_from_db()
+        return bool((row.problem or {}).get("code") == code)
+
+    assert shops.work_until(does, seconds=5), (row.status, row.problem)
+    return row
+
+
+def decide_beans(shops: Street, company: Company) -> ImportedItem:
+    """Approve an imported line; it is not waited for."""
+    shops.do(lambda: fetch_imports(company, "sandbox"))
+    beans = ImportedItem.objects.get(company=company, name="BAKED BEANS")
+    decided: dict[str, Any] = {"item_code": "SUGAR", "branch": "00", "factor": Decimal("0.5"), "unit_price": None}
+    return shops.do(lambda: decide_import(imported=beans, approved=True, remark="", now=utc_now(), by=BY, **decided))
+
+
+@pytest.mark.parametrize("operation", ["purchase_save", "import_item_update"])
+def test_a_decision_whose_lane_is_held_shows_why(
+    shops: Street, counter: Counter, company: Company, operation: str
+) -> None:
+    invoice = sugar_invoice(shops, company)
+    shops.fault(counter, operation, "result_code", code="901")
+    row = accept(shops, invoice) if operation == "purchase_save" else decide_beans(shops, company)
+    lane = held(shops, counter)
+    row.refresh_from_db()
+    assert row.status == "accepted" and row.problem is not None
+    assert (row.problem["code"], row.problem["detail"]) == ("held", lane.hold_reason)
+    assert Event.objects.get(company=company, name="lane.held").subject == row.public_id
+    shops.do(lambda: release_lane(lane.pk, actor="operator"))
+    assert settled(shops, row).problem is None
+
+
+@pytest.mark.parametrize("operation", ["purchase_save", "import_item_update"])
+def test_a_decision_that_waits_for_kra_shows_why(
+    shops: Street, counter: Counter, company: Company, operation: str
+) -> None:
+    invoice = sugar_invoice(shops, company)
+    shops.fault(counter, operation, "rate_limited", times=50, retry_after=0)
+    row = accept(shops, invoice) if operation == "purchase_save" else decide_beans(shops, company)
+    assert shows(shops, row, "kra_away").status == "accepted"
+    shops.simulator.clear_faults()
+    assert settled(shops, row).problem is None
+
+
+def test_a_purchase_behind_an_open_breaker_shows_why(shops: Street, counter: Counter, company: Company) -> None:
+    invoice = sugar_invoice(shops, company)
+    open_breaker(shops, counter)
+    accept(shops, invoice)
+    assert "does not answer anybody" in shows(shops, invoice, "kra_away").problem["detail"]
+    assert settled(shops, invoice).problem is None
+
+
+def test_a_purchase_sent_by_a_process_that_died_stays_in_doubt_when_the_key_does_not_open(
+    shops: Street, counter: Counter, company: Company
+) -> None:
+    """Given back, its number would be free, and the purchase declared a second time under the next."""
+    shops.fault(counter, "purchase_save", "delay", seconds=5, when="after")
+    purchase, _ = declare(shops, company)
+    assert shops.work_until(lambda: len(purchases_at_kra(shops, counter)) == 1, seconds=5)
+    with key_unreadable(shops, counter):
+        assert "cannot be opened" in held(shops, counter).hold_reason
+        purchase.refresh_from_db()
+        job = Job.objects.get(kind="purchase", document_id=purchase.pk)
+        assert (purchase.status, job.state, job.number) == ("unknown", "started", 1)
+    shops.do(lambda: release_lane(held(shops, counter).pk, actor="operator"))
+    doubt = find_purchase_doubt(held(shops, counter))
+    shops.do(lambda: note_recorded(doubt, actor="operator"))
+    assert settled(shops, purchase).number == 1 and len(purchases_at_kra(shops, counter)) == 1
 
 
 @pytest.mark.parametrize("decide", [note_recorded, give_back])
