@@ -4,9 +4,8 @@ KRA gives what changed after a moment of its own clock; the moment moves only af
 does this for the whole company.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,14 +14,15 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from gateway.catalog.models import Fetch
+from gateway.devices.asking import ask_kra, keep_attempts
 from gateway.devices.models import Device
-from gateway.devices.queries import WrongProfile, app_for, credentials_for, profile_for
+from gateway.devices.queries import WrongProfile
 from gateway.devices.services import DeviceNotReady
 from gateway.kra import stock_documents as documents
 from gateway.kra.calls import purchases as calls
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.codes import ImportStatus
-from gateway.kra.documents import Credentials
+from gateway.kra.documents import Credentials, Exchange
 from gateway.kra.errors import KraError, plain
 from gateway.lib.crypto import SealBroken
 from gateway.purchases.models import Bill, ImportedItem, SupplierInvoice
@@ -30,9 +30,9 @@ from gateway.tenants.models import HEAD_OFFICE, Company
 
 OVERLAP = timedelta(minutes=2)  # rows become visible late: ask for a little more than what is new
 PURCHASES, IMPORTS = "purchase_sales_list", "import_item_list"
-CALL_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+_Answer = tuple[Sequence[Any], datetime | None, Exchange]
 
 
 class Fetched(NamedTuple):
@@ -57,7 +57,7 @@ def head_office(company: Company, environment: str) -> Device:
 def fetch_purchases(company: Company, environment: str) -> Fetched:
     """Bring the suppliers' invoices up to date and match them. Raises DeviceNotReady, KraError."""
     device = head_office(company, environment)
-    rows, at = _ask(device, PURCHASES, calls.list_supplier_sales)
+    rows, at = _ask(device, PURCHASES, calls.list_supplier_sales, kind="purchases")
     with transaction.atomic():
         new = sum([_keep_invoice(company, environment, row) for row in rows])
         _move_on(device, PURCHASES, at)
@@ -68,7 +68,7 @@ def fetch_purchases(company: Company, environment: str) -> Fetched:
 def fetch_imports(company: Company, environment: str) -> Fetched:
     """Bring the customs declarations up to date. Raises DeviceNotReady, KraError."""
     device = head_office(company, environment)
-    rows, at = _ask(device, IMPORTS, calls.list_imports)
+    rows, at = _ask(device, IMPORTS, calls.list_imports, kind="imports")
     with transaction.atomic():
         new = sum([_keep_import(company, environment, row) for row in rows])
         _move_on(device, IMPORTS, at)
@@ -112,23 +112,19 @@ def match_bills(company: Company, environment: str) -> int:
     return joined
 
 
-_Answer = tuple[Sequence[Any], datetime | None, Any]
-
-
 def _ask(
     device: Device,
     operation: str,
-    list_them: Callable[[Client, Credentials, datetime | None], Coroutine[Any, Any, _Answer]],
+    list_them: Callable[[Client, Credentials, datetime | None], Awaitable[_Answer]],
+    *,
+    kind: str,
 ) -> tuple[Sequence[Any], datetime | None]:
-    profile, credentials = profile_for(device), credentials_for(device)
+    """What changed since the last time. A list with nothing in it leaves no attempt: there would be too many."""
     since = Fetch.objects.filter(lane_id=device.lane_id, operation=operation).values_list("changed_since", flat=True)
     moment = next((at - OVERLAP for at in since), None)
-
-    async def ask() -> _Answer:
-        async with open_session() as session:
-            return await list_them(Client(profile, session=session, app=app_for(profile)), credentials, moment)
-
-    rows, at, _ = asyncio.run(ask())
+    rows, at, exchange = ask_kra(device, lambda client, credentials: list_them(client, credentials, moment), kind=kind)
+    if rows:
+        keep_attempts(device, [exchange], kind=kind, with_answer=False)
     return rows, at
 
 

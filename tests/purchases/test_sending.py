@@ -11,7 +11,7 @@ import pytest
 from gateway.audit.models import Event
 from gateway.kra.codes import PaymentMethod
 from gateway.lanes.actions import NotPossible, release_lane
-from gateway.lanes.models import Job, Lane
+from gateway.lanes.models import Attempt, Job, Lane
 from gateway.lib.clock import utc_now
 from gateway.purchases.doubts import find_purchase_doubt, give_back, note_recorded
 from gateway.purchases.fetching import fetch_imports, fetch_purchases, missing_suppliers
@@ -97,6 +97,9 @@ def test_what_is_fetched_twice_is_kept_once(shops: Street, company: Company) -> 
     assert shops.do(lambda: fetch_imports(company, "sandbox")).new == 3
     assert shops.do(lambda: fetch_imports(company, "sandbox")).new == 0
     assert SupplierInvoice.objects.filter(company=company).count() == 2
+    tried = Attempt.objects.filter(company=company, kind__in=["purchases", "imports"])
+    assert {one.kind for one in tried} == {"purchases", "imports"}
+    assert {(one.outcome, one.answer) for one in tried} == {("done", "")}  # the lists are kept in tables
 
 
 @pytest.mark.parametrize("lost", ["", "answer_lost", "request_lost"])
