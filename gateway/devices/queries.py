@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from gateway.devices.models import Device
-from gateway.kra.client import open_session
 from gateway.kra.documents import AppCredentials, Credentials
 from gateway.kra.fence import is_inside
 from gateway.kra.options import without_gateway
 from gateway.kra.profiles import Flavour, Profile, allowed, host_of, profile, reaches, simulator
+from gateway.kra.sessions import open_session
 from gateway.lanes.models import Attempt
 from gateway.tenants.models import Company, Environment
 from gateway.tenants.pages import oldest_first, page

@@ -5,7 +5,7 @@ cancelled, the message may have been sent: treat that like NoAnswer.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -43,7 +43,6 @@ from gateway.kra.errors import (
     NotSent,
     Refused,
 )
-from gateway.kra.fence import FencedResolver, Network
 from gateway.kra.masking import masked, masked_sale, scrubbed
 from gateway.kra.operations import operation, path_of
 from gateway.kra.profiles import Flavour, Profile, host_of, reaches
@@ -58,7 +57,6 @@ __all__ = [
     "Client",
     "gap",
     "has_gaps",
-    "open_session",
     "read_activation",
     "reading",
     "with_item_codes",
@@ -66,7 +64,6 @@ __all__ = [
 ]
 
 _BEGINNING = "20180101000000"  # older than eTIMS; every known client starts with such a date
-_KEEP_IDLE_SECONDS = 10  # shorter than any server's, so that a kept connection is rarely one that was just closed
 
 _OUTCOMES: Mapping[type[KraError], Outcome] = {
     NotSent: "not_sent",
@@ -77,21 +74,6 @@ _OUTCOMES: Mapping[type[KraError], Outcome] = {
     DeviceTrouble: "device_trouble",
     Busy: "busy",
 }
-
-
-def open_session(*, only: Sequence[Network] | None = None) -> aiohttp.ClientSession:
-    """A session fit for many companies: no cookies, no proxy from the environment, connections kept for a short while.
-
-    `only` are the networks to which names may lead. To be made on the loop that uses it and closed by who made it.
-    """
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        limit_per_host=0,
-        keepalive_timeout=_KEEP_IDLE_SECONDS,
-        ttl_dns_cache=60,
-        resolver=None if only is None else FencedResolver(only),
-    )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 class Client:

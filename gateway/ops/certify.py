@@ -15,11 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.documents import Activation, AppCredentials
 from gateway.kra.errors import KraError
 from gateway.kra.options import without_gateway
 from gateway.kra.profiles import Flavour, Profile, host_of, profile, simulator
+from gateway.kra.sessions import open_session
 from gateway.lib.clock import utc_now
 from gateway.ops import certify_evidence as evidence
 from gateway.ops import demo

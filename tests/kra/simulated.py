@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from gateway.kra.calls import stock
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.codes import DEFAULT_RATES, ProductType, StockReason, TaxClass
 from gateway.kra.documents import AppCredentials, Credentials, Exchange, ItemDocument, SaleDocument, SaleLine, Signature
 from gateway.kra.profiles import Flavour, simulator
+from gateway.kra.sessions import open_session
 from gateway.kra.stock_documents import StockDocument, StockLine
 from gateway.kra.tax import AmountProfile, LineIn, figures
 from tests.servers import Simulator

@@ -4,10 +4,11 @@ import json
 import pytest
 
 from gateway.kra.activation import read_activation
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.documents import AppCredentials
 from gateway.kra.errors import DeviceTrouble, KraError, NoAnswer, NotSent
 from gateway.kra.profiles import Flavour, simulator
+from gateway.kra.sessions import open_session
 from tests.kra.servers import Answer, answered, free_port, serving, wrapped
 from tests.kra.spec import SPEC
 

@@ -9,11 +9,12 @@ import pytest
 
 from gateway.kra.branch_documents import BranchCustomer, BranchUser, Insurance
 from gateway.kra.calls import branches, purchases, stock
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.codes import DEFAULT_RATES, ImportStatus, Registration, StockReason, TaxClass
 from gateway.kra.errors import Busy, Drift, Duplicate, NotOffered
 from gateway.kra.operations import operations, path_of
 from gateway.kra.profiles import Flavour, profile, simulator
+from gateway.kra.sessions import open_session
 from gateway.kra.stock_documents import ImportDecision, PurchaseDocument, PurchaseLine, StockDocument, StockLine
 from gateway.kra.tax import AmountProfile, LineIn, figures
 from tests.kra.samples import ISSUED, SHOP

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.documents import Credentials
 from gateway.kra.errors import (
     Busy,
@@ -24,6 +24,7 @@ from gateway.kra.errors import (
     Refused,
 )
 from gateway.kra.profiles import Flavour, simulator
+from gateway.kra.sessions import open_session
 from tests.kra.samples import ISSUED, KEY, SHOP, SIGNED, make_item, make_sale
 from tests.kra.servers import Answer, answered, free_port, serving
 

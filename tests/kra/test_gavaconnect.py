@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.documents import AppCredentials
 from gateway.kra.errors import DeviceTrouble, Drift, KraError, NoAnswer, NotSent, Refused
 from gateway.kra.profiles import Flavour, simulator
+from gateway.kra.sessions import open_session
 from gateway.kra.tokens import Tokens
 from tests.kra.samples import SHOP, SIGNED, make_sale
 from tests.kra.servers import Answer, fault, free_port, refused, serving, wrapped

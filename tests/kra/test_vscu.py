@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.documents import Credentials
 from gateway.kra.errors import NoAnswer, NotOffered, NotSent, Refused
 from gateway.kra.profiles import profile
+from gateway.kra.sessions import open_session
 from tests.kra.samples import make_sale
 from tests.kra.servers import Answer, answered, serving
 

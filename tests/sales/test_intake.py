@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.catalog.shelf import ShelfItem
 from gateway.devices.desk import Seat
-from gateway.kra.client import Client, open_session
+from gateway.kra.client import Client
 from gateway.kra.codes import DEFAULT_RATES, TaxClass
 from gateway.kra.documents import Credentials
 from gateway.kra.profiles import Flavour, simulator
+from gateway.kra.sessions import open_session
 from gateway.sales.intake import (
     LineOfSaleIn,
     NotJson,
