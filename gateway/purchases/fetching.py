@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from gateway.catalog.models import Fetch
 from gateway.devices.asking import ask_kra, keep_attempts
@@ -95,21 +95,25 @@ def fetch_purchases_and_imports() -> int:
 
 def match_bills(company: Company, environment: str) -> int:
     """Join bills and what suppliers transmitted that agree in supplier, number and amount; how many were joined."""
+    bills = Bill.objects.filter(company=company, environment=environment)
     joined = 0
-    bills = Bill.objects.filter(company=company, environment=environment, listed=None)
-    for bill in bills.order_by("pk"):
-        joined += SupplierInvoice.objects.filter(
-            pk__in=SupplierInvoice.objects.filter(
-                company=company,
-                environment=environment,
-                bill=None,
-                reference="",
-                supplier_pin=bill.supplier_pin,
-                invoice_number=bill.invoice_number,
-                total=bill.amount,
-            ).values("pk")[:1]
-        ).update(bill=bill)
+    while more := _join(company, environment, bills):  # twice only where two bills say the same
+        joined += more
     return joined
+
+
+def match_bill(bill: Bill) -> bool:
+    """Join one bill; whether a supplier has transmitted it."""
+    return bool(_join(bill.company, bill.environment, Bill.objects.filter(pk=bill.pk)))
+
+
+def _join(company: Company, environment: str, bills: QuerySet[Bill]) -> int:
+    """Give the oldest open one of the bills to the oldest open invoice that says the same; how many got one."""
+    listed = SupplierInvoice.objects.filter(company=company, environment=environment, bill=None, reference="")
+    same = {"supplier_pin": OuterRef("supplier_pin"), "invoice_number": OuterRef("invoice_number")}
+    mine = bills.filter(**same, amount=OuterRef("total"), listed=None).order_by("pk").values("pk")
+    older = listed.filter(**same, total=OuterRef("total"), pk__lt=OuterRef("pk"))
+    return listed.filter(Exists(mine), ~Exists(older)).update(bill=Subquery(mine[:1]))
 
 
 def _ask(

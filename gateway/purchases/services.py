@@ -26,7 +26,7 @@ from gateway.lanes.actions import lock_lane
 from gateway.lanes.models import Lane
 from gateway.lanes.services import lane_for, queue_job
 from gateway.lib.clock import NAIROBI
-from gateway.purchases.fetching import head_office, match_bills
+from gateway.purchases.fetching import head_office, match_bill
 from gateway.purchases.models import Bill, Decided, ImportedItem, SupplierInvoice
 from gateway.stock.booking import booking_row
 from gateway.stock.services import Goods, StockRefused, Wrong, goods_lines
@@ -83,7 +83,8 @@ def post_bill(
         )
         if not made and any(getattr(bill, name) != value for name, value in told.items()):
             raise BillReused(reference)
-        match_bills(company, environment)
+        if made:
+            match_bill(bill)
     kept = Bill.objects.select_related("listed").get(pk=bill.pk)
     return kept, not made
 
