@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 from ninja import Query, Router, Schema
@@ -27,7 +26,6 @@ from gateway.api.shapes import (
     Remark,
     ShortName,
 )
-from gateway.audit.services import record
 from gateway.kra.codes import StockReason
 from gateway.lib.clock import NAIROBI
 from gateway.stock.models import Balance, Movement
@@ -41,7 +39,7 @@ from gateway.stock.services import (
     move_stock,
     plain_quantity,
     produce,
-    send_again,
+    retry_movement,
     set_policy,
     transfer_stock,
 )
@@ -283,7 +281,7 @@ def retry(request: ApiRequest, id: UUID) -> dict[str, Any]:
     """Send a movement that KRA refused once more, unchanged."""
     must(request.auth, Right.MANAGE_STOCK)
     active_company(request.auth)
-    return _movement(send_again(_find(request, id)))
+    return _movement(retry_movement(movement=_find(request, id), by=request.auth.actor))
 
 
 @router.post(
@@ -375,21 +373,13 @@ def get_policy(request: ApiRequest) -> dict[str, Any]:
 def put_policy(request: ApiRequest, body: PolicyIn) -> dict[str, Any]:
     """Allow or refuse sales and movements of more than there is. Where KRA compares stock, it is always refused."""
     must(request.auth, Right.MANAGE_STOCK)
-    company, allowed = active_company(request.auth), body.allow_negative_stock
-    with transaction.atomic():
-        before = allows_negative(company.pk, request.auth.environment)
-        set_policy(company=company, environment=request.auth.environment, allow_negative_stock=allowed)
-        if before != allowed:
-            record(
-                company,
-                "stock.policy_changed",
-                subject=company.public_id,
-                environment=request.auth.environment,
-                actor=request.auth.actor,
-                before={"allow_negative_stock": before},
-                after={"allow_negative_stock": allowed},
-            )
-    return {"allow_negative_stock": allowed}
+    policy = set_policy(
+        company=active_company(request.auth),
+        environment=request.auth.environment,
+        allow_negative_stock=body.allow_negative_stock,
+        by=request.auth.actor,
+    )
+    return {"allow_negative_stock": policy.allow_negative_stock}
 
 
 @router.get("/stock/drift/", response=DriftOut, operation_id="stock_drift", summary="Where KRA counts otherwise")

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
+from gateway.audit.services import record
 from gateway.catalog.models import Item
 from gateway.catalog.queries import current_rates
 from gateway.devices.models import Device
@@ -23,7 +24,7 @@ from gateway.kra.codes import ProductType, StockReason, TaxClass
 from gateway.kra.profiles import Profile
 from gateway.kra.tax import TaxInputError
 from gateway.lanes import local
-from gateway.lanes.actions import lock_lanes
+from gateway.lanes.actions import lock_lane, lock_lanes
 from gateway.lanes.models import Job, Lane
 from gateway.lanes.services import lane_for, queue_job
 from gateway.stock.amounts import goods_amounts
@@ -212,24 +213,46 @@ def produce(
 
 
 @transaction.atomic
-def send_again(movement: Movement) -> Movement:
-    """Put a movement that KRA refused back into its lane. Raises NotRefused."""
-    lane = Lane.objects.select_for_update(no_key=True).get(pk=movement.lane_id)
+def retry_movement(*, movement: Movement, by: str) -> Movement:
+    """Put a movement that KRA refused back into its lane, unchanged. Raises NotRefused."""
+    lane = lock_lane(movement.lane_id)
+    movement = Movement.objects.select_related("company", "lane").get(pk=movement.pk)
     changed = Movement.objects.filter(pk=movement.pk, status=Movement.Status.REFUSED).update(
         status=Movement.Status.QUEUED, problem=None, settled_at=None
     )
     if not changed:
         raise NotRefused(movement.status)
+    record(
+        movement.company,
+        "stock.retried",
+        subject=movement.public_id,
+        environment=movement.environment,
+        actor=by,
+        cause=movement.cause,
+        problem=movement.problem,
+    )
     queue_job(lane, kind=JOB_KIND, document_id=movement.pk)
-    movement.refresh_from_db()
+    movement.refresh_from_db(fields=["status", "problem", "settled_at"])
     return movement
 
 
 @transaction.atomic
-def set_policy(*, company: Company, environment: str, allow_negative_stock: bool) -> Policy:
-    """Say whether a company may sell and move more than it has."""
-    policy, _ = Policy.objects.update_or_create(
-        company=company, environment=environment, defaults={"allow_negative_stock": allow_negative_stock}
+def set_policy(*, company: Company, environment: str, allow_negative_stock: bool, by: str) -> Policy:
+    """Say whether a company may sell and move more than it has. The same again changes nothing."""
+    policy, _ = Policy.objects.select_for_update(no_key=True).get_or_create(company=company, environment=environment)
+    before = policy.allow_negative_stock
+    if before == allow_negative_stock:
+        return policy
+    policy.allow_negative_stock = allow_negative_stock
+    policy.save(update_fields=["allow_negative_stock"])
+    record(
+        company,
+        "stock.policy_changed",
+        subject=company.public_id,
+        environment=environment,
+        actor=by,
+        before={"allow_negative_stock": before},
+        after={"allow_negative_stock": allow_negative_stock},
     )
     return policy
 

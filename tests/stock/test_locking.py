@@ -62,7 +62,7 @@ def test_a_refused_sale_that_comes_again_sees_the_goods_that_are_going_out(
     shops: Street, counter: Counter, again: Callable[..., None]
 ) -> None:
     company = Company.objects.get(pk=counter.company_id)
-    set_policy(company=company, environment="sandbox", allow_negative_stock=False)
+    set_policy(company=company, environment="sandbox", allow_negative_stock=False, by="key:owner")
     shops.kill(shops.processes[0])
     shops.start_process()  # which knows nothing yet of what the company allows
     open_stock(shops, counter, 10)

@@ -20,11 +20,12 @@ from gateway.sales.doubts import find_doubt, sign_by_hand
 from gateway.stock.models import Balance, Component, Entry, Movement
 from gateway.stock.services import (
     Goods,
+    NotRefused,
     StockReferenceReused,
     StockRefused,
     move_stock,
     produce,
-    send_again,
+    retry_movement,
     set_policy,
     transfer_stock,
 )
@@ -151,7 +152,7 @@ def test_more_than_there_is_may_leave_unless_the_company_says_no(amani: Onboarde
     move(amani, IN, "5", "IN-1")
     move(amani, OUT, "7", "OUT-1")
     assert held() == -2
-    set_policy(company=amani.company, environment="sandbox", allow_negative_stock=False)
+    set_policy(company=amani.company, environment="sandbox", allow_negative_stock=False, by="key")
     with pytest.raises(StockRefused) as refused:
         move(amani, OUT, "1", "OUT-2")
     assert wrongs(refused) == {"lines[0].quantity": "insufficient_stock"}
@@ -198,12 +199,31 @@ def test_production_takes_the_components_and_brings_the_product(amani: Onboarded
     assert wrongs(refused) == {"item_code": "no_recipe"}
 
 
-def test_a_movement_that_kra_refused_can_be_sent_again(amani: Onboarded) -> None:
+def test_a_movement_that_kra_refused_can_be_sent_again_and_the_journal_says_who_asked(amani: Onboarded) -> None:
     movement = move(amani, IN, "5", "IN-1")
-    Movement.objects.update(status="refused", problem={"code": "refused_by_kra"})
+    with pytest.raises(NotRefused):
+        retry_movement(movement=movement, by="key:owner")
+    refusal = {"code": "refused_by_kra", "detail": "No."}
+    Movement.objects.update(status="refused", problem=refusal)
     Job.objects.update(state="closed")
-    assert send_again(movement).status == "queued"
+    assert retry_movement(movement=movement, by="key:owner").status == "queued"
     assert Job.objects.get(document_id=movement.pk, kind="stock").state == "queued" and held() == 5
+    event = Event.objects.get(name="stock.retried")
+    assert (event.subject, event.actor, event.environment) == (movement.public_id, "key:owner", "sandbox")
+    assert event.data == {"cause": "own:IN-1", "problem": refusal}
+    with pytest.raises(NotRefused):
+        retry_movement(movement=movement, by="key:owner")
+    assert Event.objects.filter(name="stock.retried").count() == 1
+
+
+def test_the_journal_says_who_changed_the_policy_once(amani: Onboarded) -> None:
+    told: dict[str, Any] = {"company": amani.company, "environment": "sandbox", "by": "key:owner"}
+    assert set_policy(**told, allow_negative_stock=True).allow_negative_stock  # as it was
+    for _ in range(2):
+        assert not set_policy(**told, allow_negative_stock=False).allow_negative_stock
+    event = Event.objects.get(name="stock.policy_changed")
+    assert (event.actor, event.subject) == ("key:owner", amani.company.public_id)
+    assert (event.before, event.after) == ({"allow_negative_stock": True}, {"allow_negative_stock": False})
 
 
 def test_a_sale_signed_by_hand_takes_its_goods_out_too(amani: Onboarded) -> None:
