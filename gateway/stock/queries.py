@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from gateway.kra.codes import StockReason
 from gateway.lanes.models import Lane
 from gateway.lib.cursor import read_place, write_place
-from gateway.stock.models import Balance, Movement
+from gateway.stock.models import Balance, Entry, Movement
 from gateway.tenants.pages import newest_first, page
 
-ZERO = Decimal(0)
 ON_ITS_WAY = (Movement.Status.QUEUED, Movement.Status.SENDING, Movement.Status.UNKNOWN)
 
 
@@ -91,9 +90,14 @@ def drifts(company_id: int, environment: str, *, branch: str | None = None, item
         balances = balances.filter(item__code=item)
     found = list(balances.order_by("lane__branch", "item__code"))
     lanes = {balance.lane_id for balance in found}
-    open_ones = Movement.objects.filter(lane_id__in=lanes).exclude(
-        status__in=[Movement.Status.DONE, Movement.Status.LOCAL]
+    open_ones = (
+        Movement.objects.select_related("lane")
+        .filter(lane_id__in=lanes)
+        .exclude(status__in=[Movement.Status.DONE, Movement.Status.LOCAL])
     )
+    if item is not None:  # what only puts KRA's side right has no entries
+        entries = Entry.objects.filter(movement=OuterRef("pk"), balance__in=[balance.pk for balance in found])
+        open_ones = open_ones.filter(Exists(entries) | Q(counts=False))
     waiting, refused = _by_balance(open_ones)
     told = []
     for balance in found:

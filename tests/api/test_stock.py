@@ -14,6 +14,7 @@ from gateway.tenants.models import Role
 from gateway.tenants.services import add_branch
 from tests.api.caller import Caller
 from tests.api.problems import fields, problem
+from tests.statements import statements
 from tests.tenants.factories import key_with, make_active, make_stranger
 
 pytestmark = pytest.mark.django_db
@@ -232,6 +233,24 @@ def test_a_refused_movement_is_sent_again(owner: Caller) -> None:
     [row] = owner.get("/api/stock/drift/").json()["items"]
     assert [one["id"] for one in row["refused"]] == [made["id"]]
     assert owner.post(path, None).json()["status"] == "queued"
+
+
+def test_the_drift_report_asks_as_little_however_much_was_refused(owner: Caller) -> None:
+    def refuse(reference: str) -> None:
+        owner.post("/api/stock/adjustments/", {**ADJUSTMENT, "reference": reference})
+        Movement.objects.update(status="refused", problem={"code": "refused_by_kra"})
+
+    def report() -> tuple[int, int]:
+        with statements() as sent:
+            [row] = owner.get("/api/stock/drift/").json()["items"]
+        return len(row["refused"]), len(sent)
+
+    refuse("A-1")
+    report()  # whatever is remembered is remembered now
+    refused, asked = report()
+    for number in range(2, 6):
+        refuse(f"A-{number}")
+    assert (refused, report()) == (1, (5, asked))
 
 
 def test_negative_stock_is_a_switch(owner: Caller) -> None:
