@@ -27,10 +27,10 @@ from gateway.devices.models import Device
 from gateway.lanes.models import Job, Lane
 from gateway.lib.clock import NAIROBI, utc_now
 from gateway.lib.killpoint import reached
-from gateway.lib.money import ZERO
+from gateway.lib.money import ZERO, round_money
 from gateway.lib.software import NAME, VERSION
 from gateway.reports.models import CashMovement, DayEnd, ZReport
-from gateway.reports.tally import COLUMNS, GROUP_DIGITS, PARTS, SIDES, Tally, added
+from gateway.reports.tally import AMOUNTS, COLUMNS, GROUP_DIGITS, PARTS, SIDES, Tally, added
 from gateway.sales.actions import ON_ITS_WAY
 from gateway.sales.models import Found, Invoice, Period, PrintedDocument
 from gateway.sales.receipts.labels import COPIES, Label
@@ -207,8 +207,13 @@ def describe(report: ZReport) -> dict[str, Any]:
         "last_number": report.last_number if report.last_number >= report.first_number else None,
         "made_at": report.made_at,
         "made_by": report.made_by,
-        "figures": report.figures,
+        "figures": {**report.figures, "discounts": _in_cents(report.figures["discounts"])},
     }
+
+
+def _in_cents(amounts: dict[str, str]) -> dict[str, str]:
+    """Amounts with 2 decimals: reports taken on SQLite once kept 64.90 as 64.90000000000000568, and for ever."""
+    return {side: str(round_money(Decimal(amount))) for side, amount in amounts.items()}
 
 
 def list_z_reports(
@@ -335,7 +340,7 @@ def _tally(lane: Lane, span: Span) -> Tally:
     if span.late:
         numbers |= Q(number__in=span.late)
     signed = Invoice.objects.filter(numbers, lane=lane, status=Invoice.Status.SIGNED)
-    for row in signed.values(*COLUMNS, *PARTS).iterator(_BATCH):
+    for row in signed.values(*COLUMNS, *PARTS, **AMOUNTS).iterator(_BATCH):
         tally.add(row)
     return tally
 

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from gateway.catalog.queries import current_rates
 from gateway.lanes.models import Lane
 from gateway.lib.clock import NAIROBI
 from gateway.lib.money import ZERO, money
@@ -30,7 +31,7 @@ _RATE_WORDS = {"A": "EX", "D": "Non-VAT"}
 
 def report_pieces(report: Mapping[str, Any]) -> Iterator[Piece]:
     """An X report, or a Z report when it has a number, from top to bottom."""
-    figures = report["figures"]
+    figures, rates = report["figures"], current_rates(report["environment"])
     letter = "Z" if "number" in report else "X"
     yield from _head(f"{letter} DAILY REPORT", figures["seller"], report["environment"])
     if letter == "Z":
@@ -43,7 +44,7 @@ def report_pieces(report: Mapping[str, Any]) -> Iterator[Piece]:
     if figures["late_numbers"]:
         yield Row("AND LATE ONES", ", ".join(str(number) for number in figures["late_numbers"]))
     for side in SIDES.values():
-        yield from _side(figures, side)
+        yield from _side(figures, side, rates)
     yield Rule()
     yield Row("NET TOTAL", amount(money(figures["net"]["amount"])), strong=True)
     yield Row("NET TAX", amount(money(figures["net"]["tax"])))
@@ -136,7 +137,7 @@ def _head(title: str, seller: Mapping[str, Any], environment: str) -> Iterator[P
     yield Centred(title, strong=True)
 
 
-def _side(figures: Mapping[str, Any], side: str) -> Iterator[Piece]:
+def _side(figures: Mapping[str, Any], side: str, rates: Mapping[str, Decimal]) -> Iterator[Piece]:
     sums = figures[side]
     yield Rule()
     yield Centred(_HEADS[side], strong=True)
@@ -151,7 +152,7 @@ def _side(figures: Mapping[str, Any], side: str) -> Iterator[Piece]:
             yield Row(name, _signed(group[side]["amount"], side))
             yield Row("TAX", _signed(group[side]["tax"], side), indent=2)
     rows = tuple(
-        TaxRow(_rate(row), _on_paper(row[side]["net"], side), _on_paper(row[side]["tax"], side))
+        TaxRow(_rate(row, rates), _on_paper(row[side]["net"], side), _on_paper(row[side]["tax"], side))
         for row in figures["by_tax_type"]
     )
     yield TaxTable(("Rate", "Taxable", "VAT"), rows)
@@ -201,8 +202,10 @@ def _on_paper(text: str, side: str) -> Decimal:
     return _SIGNS[side] * money(text) + ZERO
 
 
-def _rate(row: Mapping[str, Any]) -> str:
-    return _RATE_WORDS.get(row["tax_type"]) or (f"{row['rate']}%" if row["rate"] is not None else row["tax_type"])
+def _rate(row: Mapping[str, Any], rates: Mapping[str, Decimal]) -> str:
+    """The rate as receipts print it. A letter that no document used has none of its own, so the current one stands."""
+    letter, rate = row["tax_type"], row["rate"]
+    return _RATE_WORDS.get(letter) or f"{plain(rates[letter]) if rate is None else rate}%"
 
 
 def _moment(moment: datetime) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from django.db.models.fields.json import KT
+
 from gateway.kra.codes import PaymentMethod, TaxClass, code_class
 from gateway.lib.money import ZERO
 from gateway.sales.models import Invoice
@@ -16,7 +18,9 @@ from gateway.sales.models import Invoice
 SIDES = {Invoice.Kind.SALE.value: "sales", Invoice.Kind.CREDIT_NOTE.value: "credit_notes"}
 GROUP_DIGITS = 2  # of an item class: its segment, the highest level of KRA's tree
 COLUMNS = ("number", "kind", "total", "total_tax")
-PARTS = tuple(f"figures__{name}" for name in ("lines", "net", "tax", "rates", "discount", "payments"))
+PARTS = tuple(f"figures__{name}" for name in ("lines", "net", "tax", "rates", "payments"))
+# An amount that stands alone is asked for as text: from SQLite, Django hands over "64.90" as the float 64.9
+AMOUNTS = {"discount": KT("figures__discount")}
 
 
 @dataclass(slots=True)
@@ -52,7 +56,7 @@ class Tally:
     items: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIDES.values(), 0))
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add a signed document: a row of its COLUMNS and PARTS."""
+        """Add a signed document: a row of its COLUMNS, PARTS and AMOUNTS."""
         side = SIDES[row["kind"]]
         self.sides[side].add(row["total"], row["total_tax"])
         rates, taxes = row["figures__rates"], row["figures__tax"]
@@ -65,7 +69,7 @@ class Tally:
             group = line["item_class"][:GROUP_DIGITS]
             self.groups.setdefault(group, _sides())[side].add(Decimal(line["total"]), Decimal(line["tax"]))
         self.items[side] += len(row["figures__lines"])
-        self.discounts[side] += Decimal(row["figures__discount"])
+        self.discounts[side] += Decimal(row["discount"])
         for payment in row["figures__payments"]:
             sums = self.means.setdefault(payment["method"], dict.fromkeys(SIDES.values(), ZERO))
             sums[side] += Decimal(payment["amount"])

@@ -232,6 +232,15 @@ def test_a_rate_that_changes_in_the_middle_of_a_day_gives_two_rows(lane: Lane) -
 # Which day a document belongs to
 
 
+def test_a_discount_that_no_float_can_hold_is_summed_to_the_cent(lane: Lane) -> None:
+    document(lane, nairobi(20, 9), line("B", 11600, discount=6490))
+    document(lane, nairobi(20, 10), line("B", 11600, discount=10))
+    document(lane, nairobi(20, 11), line("B", 5800, discount=3245), kind="credit_note")
+    discounts = {"sales": "65.00", "credit_notes": "32.45"}
+    assert x_report(lane, now=nairobi(20, 12))["figures"]["discounts"] == discounts
+    assert close(lane, nairobi(20, 12)).figures["discounts"] == discounts
+
+
 def test_what_is_signed_after_a_z_counts_in_the_next_one(lane: Lane) -> None:
     document(lane, nairobi(20, 9))
     first = close(lane, nairobi(20, 18))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
+from gateway.catalog.models import Code
 from gateway.lanes.models import Lane
 from gateway.reports.cash import move_cash
 from gateway.reports.closing import describe, seller_of, take_z_report, x_report
@@ -111,6 +112,39 @@ def test_a_z_report_has_every_content_on_every_paper_and_is_kept(lane: Lane, for
     kept = PrintedDocument.objects.get()
     assert (kept.label, kept.reference, kept.total, kept.format) == ("Z", "Z-1", Decimal("216.00"), format)
     assert "Z DAILY REPORT" in kept.text and max(map(len, kept.text.splitlines())) <= 42
+
+
+@pytest.mark.parametrize(("format", "paper"), FORMS)
+def test_a_discount_that_no_float_can_hold_can_be_printed(lane: Lane, format: str, paper: str) -> None:
+    document(lane, nairobi(20, 13), line("B", 11600, discount=6490))
+    x = read(print_report(lane, x_report(lane, now=nairobi(20, 18)), format, paper), format)
+    z = read(print_report(lane, describe(take_z_report(lane, by="k", now=nairobi(20, 18))), format, paper), format)
+    assert "DISCOUNTS 68.90" in x and "DISCOUNTS 68.90" in z
+
+
+@pytest.mark.parametrize(("format", "paper"), FORMS)
+def test_a_z_report_that_kept_a_discount_as_a_float_had_it_can_be_printed(lane: Lane, format: str, paper: str) -> None:
+    report = take_z_report(lane, by="k", now=nairobi(20, 18))
+    report.figures["discounts"] = {"sales": "68.90000000000000568434188608", "credit_notes": "0.1000000000000000055"}
+    told = describe(report)
+    assert told["figures"]["discounts"] == {"sales": "68.90", "credit_notes": "0.10"}
+    text = read(print_report(lane, told, format, paper), format)
+    assert "DISCOUNTS 68.90" in text and "DISCOUNTS -0.10" in text
+
+
+def test_an_empty_day_prints_the_rates_as_receipts_do() -> None:
+    lane = opened(make_company().device)
+    text = read(print_report(lane, x_report(lane, now=nairobi(20, 18)), "text", "80mm"), "text")
+    table = "Rate Taxable VAT EX 0.00 0.00 16% 0.00 0.00 0% 0.00 0.00 Non-VAT 0.00 0.00 8% 0.00 0.00"
+    assert text.count(table) == 2
+
+
+def test_a_letter_that_nothing_used_has_the_rate_that_kra_gave_last(lane: Lane) -> None:
+    Code.objects.create(
+        environment="sandbox", code_class="04", code="C", name="C", value="2.50", valid_from=nairobi(1, 0)
+    )
+    text = read(print_report(lane, x_report(lane, now=nairobi(20, 18)), "text", "80mm"), "text")
+    assert text.count("2.5% 0.00 0.00") == 2 and "16% 100.00 16.00" in text
 
 
 def test_an_x_report_says_that_it_is_one_and_has_no_number(lane: Lane) -> None:
