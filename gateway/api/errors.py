@@ -27,7 +27,7 @@ from gateway.lib.origin import origin
 from gateway.lib.spelling import no_such_field
 from gateway.purchases.services import AlreadyDecided, BillReused, PurchaseReused
 from gateway.reports.cash import CashReferenceReused
-from gateway.reports.closing import BranchUnclear, BranchUnknown, DayAhead, ZTaken
+from gateway.reports.closing import BranchUnclear, BranchUnknown, DayAhead, DayBeforeOpening, ZTaken
 from gateway.reports.day_ends import NoSuchBranch
 from gateway.reports.intervals import IntervalBackwards, IntervalTooLong
 from gateway.stock.repairs import DriftMoved
@@ -121,6 +121,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
         extra={"z_report": {"id": str(error.report.public_id), "number": error.report.number}},
     ),
     DayAhead: lambda error: invalid([field("day", "in_the_future", f"{error} has not begun in Nairobi.")]),
+    DayBeforeOpening: lambda error: invalid([field("day", "before_opening", _not_open(error))]),
     BranchUnknown: lambda error: Problem(
         "not_found", f"There is no branch {error} with a device here." if str(error) else "There is no device yet."
     ),
@@ -269,6 +270,12 @@ def _problem_of(request: HttpRequest, error: Exception) -> Problem | None:
             return unreachable(error)
     told = _TOLD.get(type(error))
     return told(error) if told else None
+
+
+def _not_open(error: DayBeforeOpening) -> str:
+    if error.opened_on is None:
+        return f"The branch had not opened on {error.day}: it has no activated device yet."
+    return f"The branch had not opened on {error.day}: its first day was {error.opened_on}."
 
 
 def _sentence(error: Exception) -> str:

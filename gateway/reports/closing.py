@@ -67,6 +67,15 @@ class DayAhead(Exception):
     """The day has not begun."""
 
 
+class DayBeforeOpening(Exception):
+    """The day was over before the branch opened for the first time; `opened_on` is None for one that never did."""
+
+    def __init__(self, day: date, opened_on: date | None) -> None:
+        super().__init__(f"{day}, opened on {opened_on}")
+        self.day = day
+        self.opened_on = opened_on
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """What a report covers: the numbers after `after` up to `last`, those that came late, and a time for the rest."""
@@ -109,7 +118,8 @@ def x_report(lane: Lane, *, now: datetime | None = None) -> dict[str, Any]:
 def take_z_report(lane: Lane, *, by: str, day: date | None = None, now: datetime | None = None) -> ZReport:
     """Close a day of a branch, today when none is given, and keep its report.
 
-    It closes now, or at the end of the day if that is over. Of two at once one wins. Raises ZTaken; DayAhead.
+    It closes now, or at the end of the day if that is over. Of two at once one wins. Raises ZTaken; DayAhead;
+    DayBeforeOpening.
     """
     moment = now or utc_now()
     today = _day_of(moment)
@@ -122,6 +132,8 @@ def take_z_report(lane: Lane, *, by: str, day: date | None = None, now: datetime
         before = _last(lane)
         if before is not None and before.day >= day:
             raise ZTaken(before)
+        if before is None and day < today:
+            _check_opened(lane, day)
         # what it covers is signed and stands, so it is summed up before anybody has to wait
         span = _span(lane, before, closed_at=closed_at, day=day)
         tally, incomplete = _tally(lane, span), _incomplete(lane, span)
@@ -266,8 +278,9 @@ def _span(lane: Lane, before: ZReport | None, *, closed_at: datetime, day: date 
     late = _ours_among(signed, missing)
     found = set(Found.objects.filter(lane=lane, number__gt=after, number__lte=last).values_list("number", flat=True))
     found -= _ours_among(signed, found)
+    opened_at = before.closed_at if before else min(closed_at, _first_opening(lane) or closed_at)
     return Span(
-        opened_at=before.closed_at if before else _opened_at(lane, closed_at),
+        opened_at=opened_at,
         closed_at=closed_at,
         after=after,
         last=last,
@@ -281,12 +294,17 @@ def _ours_among(signed: QuerySet[Invoice], numbers: Collection[int]) -> set[int]
     return {number for number in rows if number is not None}
 
 
-def _opened_at(lane: Lane, closed_at: datetime) -> datetime:
-    """When a branch without a report began: with its first device, or with a document that is older."""
+def _check_opened(lane: Lane, day: date) -> None:
+    opened = _first_opening(lane)
+    if opened is None or opened >= end_of(day):
+        raise DayBeforeOpening(day, opened and _day_of(opened))
+
+
+def _first_opening(lane: Lane) -> datetime | None:
+    """When a branch began: with its first device, or with a document that is older. None: not yet."""
     began = Device.objects.filter(lane=lane).aggregate(at=Min("activated_at"))["at"]
     signed = Invoice.objects.filter(lane=lane, signed_at__isnull=False).aggregate(at=Min("signed_at"))["at"]
-    moments: list[datetime] = [closed_at, *(at for at in (began, signed) if at is not None)]
-    return min(moments)
+    return min((at for at in (began, signed) if at is not None), default=None)
 
 
 def _cash(lane: Lane) -> QuerySet[CashMovement]:

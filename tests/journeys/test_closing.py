@@ -122,10 +122,20 @@ def test_a_z_report_is_what_kra_recorded_to_the_cent(shop: Shop, simulator: Simu
     assert (again.status, again.body["code"]) == (409, "day_closed")
 
 
+def test_a_branch_closes_no_day_before_the_one_on_which_it_opened(shop: Shop) -> None:
+    refused = take(shop, day=days_ago(4))
+    assert (refused.status, refused.body["fields"][0]["code"]) == (422, "before_opening"), refused
+    assert refused.body["fields"][0]["message"].endswith(f"its first day was {today()}.")
+    assert shop.call("GET", "/api/reports/z/").body["z_reports"] == []
+    assert take(shop).body["number"] == 1
+
+
 def test_days_that_nobody_closed_are_covered_by_the_next_report(shop: Shop, simulator: Simulator) -> None:
     assert shop.call("PUT", "/api/reports/day-end/", {"automatic": False, "hour": 0}).status == 200
-    simulator.clock(advance_seconds=-3 * DAY_SECONDS)
+    simulator.clock(advance_seconds=-4 * DAY_SECONDS)
+    shop.sell("POS-0")
     first = take(shop, day=days_ago(4)).body
+    simulator.clock(advance_seconds=DAY_SECONDS)
     missed = shop.sell("POS-1").body
     credited(shop, missed, "CN-1", issued_at=missed["issued_at"], lines=[{"line": 1, "quantity": 1}])
     simulator.clock(advance_seconds=2 * DAY_SECONDS)
@@ -135,13 +145,13 @@ def test_days_that_nobody_closed_are_covered_by_the_next_report(shop: Shop, simu
     late = take(shop, day=days_ago(1)).body
     last = take(shop).body
     spans = [(one["number"], one["day"], one["first_number"], one["last_number"]) for one in (first, late, last)]
-    assert spans == [(1, days_ago(4), None, None), (2, days_ago(1), 1, 3), (3, today(), 4, 4)]
+    assert spans == [(1, days_ago(4), 1, 1), (2, days_ago(1), 2, 4), (3, today(), 5, 5)]
     assert (late["opened_at"], last["opened_at"]) == (first["closed_at"], late["closed_at"])
     recorded = at_kra(simulator, shop)
     for kind, side in (("sale", "sales"), ("credit_note", "credit_notes")):
         assert Decimal(last["figures"]["cumulative"][side]["amount"]) == recorded[kind]["amount"]
         assert Decimal(last["figures"]["cumulative"][side]["tax"]) == recorded[kind]["tax"]
-    assert [one["figures"]["net"]["amount"] for one in (first, late, last)] == ["0.00", "348.00", "232.00"]
+    assert [one["figures"]["net"]["amount"] for one in (first, late, last)] == ["232.00", "348.00", "232.00"]
 
 
 def test_a_second_z_of_the_day_is_refused_with_the_report_that_closed_it(shop: Shop) -> None:

@@ -20,6 +20,7 @@ from gateway.reports.closing import (
     BranchUnclear,
     BranchUnknown,
     DayAhead,
+    DayBeforeOpening,
     ZTaken,
     documents_of,
     find_lane,
@@ -324,6 +325,29 @@ def test_a_day_that_has_not_begun_cannot_be_closed(lane: Lane) -> None:
         close(lane, nairobi(20, 23), date(2026, 11, 21))
 
 
+def test_a_day_before_the_branch_opened_cannot_be_closed(lane: Lane) -> None:
+    with pytest.raises(DayBeforeOpening) as raised:
+        close(lane, nairobi(20, 18), day=date(2026, 11, 15))
+    assert (raised.value.day, raised.value.opened_on) == (date(2026, 11, 15), date(2026, 11, 16))
+    assert not ZReport.objects.exists()
+    first = close(lane, nairobi(20, 18), day=date(2026, 11, 16))
+    assert (first.number, first.opened_at) == (1, nairobi(16, 9))
+
+
+def test_a_document_older_than_the_device_opened_the_branch(lane: Lane) -> None:
+    document(lane, nairobi(13, 9))
+    report = close(lane, nairobi(20, 18), day=date(2026, 11, 13))
+    assert (report.number, report.opened_at, report.figures["sales"]["count"]) == (1, nairobi(13, 9), 1)
+
+
+def test_a_branch_that_has_not_opened_closes_no_day_that_is_over() -> None:
+    device = make_company().device
+    lane = Lane.objects.select_related("company").get(pk=device.lane_id)
+    with pytest.raises(DayBeforeOpening, match="None"):
+        close(lane, nairobi(20, 18), day=date(2026, 11, 19))
+    assert not ZReport.objects.exists()
+
+
 def test_a_missed_day_is_covered_by_the_next_z(lane: Lane) -> None:
     close(lane, nairobi(16, 18))
     for day in (17, 18, 19):
@@ -512,6 +536,8 @@ def test_whatever_a_branch_does_its_z_reports_sum_to_its_signed_documents(steps:
                     take_z_report(lane, by="k", day=day, now=now)
                 except ZTaken:
                     assert ZReport.objects.filter(lane=lane, day__gte=day).exists()
+                except DayBeforeOpening:
+                    assert day == date(2026, 11, 15)
             elif verb == "pass":
                 now += timedelta(minutes=amount)
         last = take_z_report(lane, by="k", day=(now + timedelta(days=3)).date(), now=now + timedelta(days=3))
