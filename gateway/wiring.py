@@ -10,10 +10,9 @@ from psycopg.conninfo import make_conninfo
 from structlog.contextvars import bind_contextvars
 
 from gateway.audit.chain import anchor_journal, seal_journal
-from gateway.catalog import registration
+from gateway.catalog import registration, uploads
 from gateway.catalog.refresh import refresh_reference_data
 from gateway.catalog.shelf import Shelf
-from gateway.catalog.uploads import forget_uploads, take_upload
 from gateway.dashboard.second_steps import master_keys_of_second_steps, rewrap_second_steps
 from gateway.devices import escrow
 from gateway.devices.contact import sync_device_status
@@ -87,10 +86,17 @@ Work = Callable[[], object]
 
 # What to do for a chore of each kind (`lanes.chores`): with the id of its row, and a way to say that it lives
 CHORES: dict[str, chores.Work] = {
-    "upload": take_upload,
+    uploads.CHORE: uploads.take_upload,
     journal.CHORE: journal.write_export,
     delivery.CHORE: delivery.carry_delivery,
     batches.CHORE: batches.make_batch,
+}
+# What is said on its row when such a chore is given up
+GIVEN_UP: dict[str, chores.GiveUp] = {
+    uploads.CHORE: uploads.give_up_upload,
+    journal.CHORE: journal.give_up_export,
+    delivery.CHORE: delivery.give_up_delivery,
+    batches.CHORE: batches.give_up_batch,
 }
 
 # When what is done, Nairobi time; `ops.scheduler` or Celery (`ops.tasks`, `ops.beat`) sees to it
@@ -109,7 +115,7 @@ SCHEDULE: list[tuple[When, Work]] = [
     (daily(at="01:30"), generate_compliance_reports),
     (daily(at="02:00"), cleanup_old_logs),
     (daily(at="02:30"), cleanup_old_data),
-    (daily(at="02:45"), forget_uploads),
+    (daily(at="02:45"), uploads.forget_uploads),
     (daily(at="02:50"), journal.forget_journal_exports),
     (daily(at="02:55"), batches.forget_batches),
 ]

@@ -81,7 +81,7 @@ class JournalOut(Schema):
 
 
 class ExportOut(Schema):
-    """`status`: waiting, writing, done. `total` is null until the documents were counted."""
+    """`status`: waiting, writing, done, failed (`problem` says why). `total` is null until they were counted."""
 
     id: UUID
     first_day: date
@@ -90,6 +90,7 @@ class ExportOut(Schema):
     label: str | None
     format: str
     status: str
+    problem: str | None
     written: int
     total: int | None
     created_at: datetime
@@ -174,6 +175,8 @@ def file(request: ApiRequest, id: UUID) -> StreamingHttpResponse:
     found = _find_export(request, id)
     if found.finished_at is None:
         raise Problem("not_finished", "The file is still being written.", headers={"Retry-After": "5"})
+    if found.problem:
+        raise Problem("not_found", f"There is no file: it could not be written. {found.problem}")
     response = StreamingHttpResponse(content_of(found), content_type=_TYPES[found.format])
     suffix = "csv" if found.format == "csv" else "txt"
     name = f"journal-{found.first_day}-{found.last_day}.{suffix}"
@@ -203,7 +206,6 @@ def _find_export(request: ApiRequest, id: UUID) -> JournalExport:
 
 def _export(row: JournalExport) -> dict[str, Any]:
     written = row.parts.aggregate(documents=Sum("documents"))["documents"]
-    status = "done" if row.finished_at else "waiting" if row.documents_total is None else "writing"
     return {
         "id": row.public_id,
         "first_day": row.first_day,
@@ -211,10 +213,17 @@ def _export(row: JournalExport) -> dict[str, Any]:
         "branch": row.branch or None,
         "label": row.label or None,
         "format": row.format,
-        "status": status,
+        "status": _status(row),
+        "problem": row.problem or None,
         "written": written or 0,
         "total": row.documents_total,
         "created_at": row.created_at,
         "finished_at": row.finished_at,
         "file_url": f"/api/journal/exports/{row.public_id}/file/",
     }
+
+
+def _status(row: JournalExport) -> str:
+    if row.finished_at:
+        return "failed" if row.problem else "done"
+    return "waiting" if row.documents_total is None else "writing"

@@ -26,6 +26,10 @@ BATCH = 200
 HEADER_WITHIN = 10  # rows: a title may stand above the names of the columns
 PATIENCE_SECONDS = 5.0  # with an item that is being registered just now
 KEPT = timedelta(days=90)
+GIVEN_UP = (
+    "Something failed on our side, several times. The rows up to there were taken in. Upload the file again, and tell "
+    "the operator if that fails too."
+)
 
 
 class _Row(NamedTuple):
@@ -82,6 +86,13 @@ def take_upload(upload_id: int, beat: Beat) -> None:
         _finish(upload, Upload.Status.FAILED, str(error))
         return
     _finish(upload, Upload.Status.DONE)
+
+
+def give_up_upload(upload_id: int) -> None:
+    """Say that a file is not read to its end; what was taken of it stays."""
+    upload = Upload.objects.select_related("company").filter(pk=upload_id).first()
+    if upload is not None:
+        _finish(upload, Upload.Status.FAILED, GIVEN_UP)
 
 
 def _kind(upload: Upload) -> Kind:

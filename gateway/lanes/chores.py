@@ -8,12 +8,14 @@ A chore is a row, written in the same transaction as what it is about:
 `wiring.CHORES` says what to do for each kind: a function of the row's id and of `beat`, which it calls now and then to
 say that it lives. Somebody carries the chore (a thread of the embedded shape, a Celery worker) under a lease of a
 minute. One that was left behind is found by `resume_chores` and carried again: what was done stands in the work's own
-rows, so it may be begun twice and must bear that.
+rows, so it may be begun twice and must bear that. One that failed too often is given up: `wiring.GIVEN_UP` says so on
+what it is about, for whoever waits for it, and the chore stays a month for the operator (`revpay_status_check`).
 """
 
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -22,11 +24,13 @@ from gateway.lanes.models import Chore
 from gateway.lib.clock import utc_now
 
 LEASE = timedelta(seconds=60)
-MOST_FAILURES = 8  # then it stays for a person to look at
+MOST_FAILURES = 8  # then it is given up
+KEPT = timedelta(days=30)  # for a person to look at
 SHORTEST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(hours=1)
 
 Beat = Callable[[], None]
 Work = Callable[[int, Beat], object]
+GiveUp = Callable[[int], object]
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +62,17 @@ def resume_chores(*, now: datetime | None = None) -> int:
     return len(due)
 
 
-def carry_chore(pk: int, works: Mapping[str, Work], *, clock: Callable[[], datetime] = utc_now) -> bool:
-    """Do a chore if it is due and free; whether it is done. What fails is tried again later, each time less soon."""
+def carry_chore(
+    pk: int,
+    works: Mapping[str, Work],
+    given_up: Mapping[str, GiveUp] = MappingProxyType({}),
+    *,
+    clock: Callable[[], datetime] = utc_now,
+) -> bool:
+    """Do a chore if it is due and free; whether it is done. What fails is tried again later, each time less soon.
+
+    With its last failure it is given up, and `given_up` says so on the row that it is about, in the same transaction.
+    """
     taken = _free(clock()).filter(pk=pk).update(leased_until=clock() + LEASE, turn=F("turn") + 1)
     if not taken:
         return False
@@ -78,10 +91,23 @@ def carry_chore(pk: int, works: Mapping[str, Work], *, clock: Callable[[], datet
         log.exception("The chore %s %s failed", chore.kind, chore.document_id)
         rest = min(SHORTEST_REST * 2**chore.failures, LONGEST_REST)
         told = f"{type(error).__name__}: {error}"[:300].replace("\x00", "")
-        mine.update(failures=F("failures") + 1, due_at=clock() + rest, leased_until=None, last_error=told)
+        with transaction.atomic():
+            is_mine = mine.update(failures=F("failures") + 1, due_at=clock() + rest, leased_until=None, last_error=told)
+            if is_mine and chore.failures + 1 >= MOST_FAILURES and chore.kind in given_up:
+                given_up[chore.kind](chore.document_id)
         return False
     mine.delete()
     return True
+
+
+def given_up_chores() -> QuerySet[Chore]:
+    """Those that failed too often, and are not tried again."""
+    return Chore.objects.filter(failures__gte=MOST_FAILURES)
+
+
+def forget_given_up_chores(*, before: datetime) -> int:
+    """Delete chores that were given up before a moment; how many. What they were about stays as it is."""
+    return given_up_chores().filter(due_at__lt=before).delete()[0]
 
 
 def _free(now: datetime) -> QuerySet[Chore]:

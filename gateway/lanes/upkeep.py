@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from gateway.audit.models import ApiCall
 from gateway.lanes import local
+from gateway.lanes.chores import KEPT, forget_given_up_chores
 from gateway.lanes.models import Attempt, Job, Lane, Process
 from gateway.lanes.months import drop_old_attempts
 from gateway.lib.clock import utc_now
@@ -73,10 +74,14 @@ def _delete_older(model: type[Attempt] | type[ApiCall], time: str, *, before: da
 
 
 def cleanup_old_data(*, now: datetime | None = None) -> int:
-    """Delete ended keys (RETENTION_KEY_DAYS), rows of dead engines and expired sessions; how many. Never an invoice."""
+    """Delete ended keys (RETENTION_KEY_DAYS), rows of dead engines, expired sessions, and chores given up a month ago.
+
+    How many. Never an invoice.
+    """
     now = now or utc_now()
     deleted = forget_ended_keys(before=now - timedelta(days=settings.RETENTION_KEY_DAYS))
     deleted += Process.objects.filter(expires_at__lt=now - DEAD).delete()[0]
+    deleted += forget_given_up_chores(before=now - KEPT)
     while forgotten := forget_expired_sessions(before=now, most=BATCH):
         deleted += forgotten
     return deleted

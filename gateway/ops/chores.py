@@ -11,7 +11,7 @@ from django.db import close_old_connections, connection
 from gateway.lanes.chores import carry_chore, resume_chores, set_carrier
 from gateway.lanes.models import Chore
 from gateway.tenants.isolation import connect_as, everything
-from gateway.wiring import CHORES
+from gateway.wiring import CHORES, GIVEN_UP
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def _carry(pk: int) -> None:
     close_old_connections()
     try:
         with everything():
-            carry_chore(pk, CHORES)
+            carry_chore(pk, CHORES, GIVEN_UP)
     except Exception:
         log.exception("A chore could not be carried")
     finally:

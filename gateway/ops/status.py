@@ -16,6 +16,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from gateway.devices.contact import SILENT_HOURS
 from gateway.devices.models import Device
+from gateway.lanes.chores import MOST_FAILURES, given_up_chores
 from gateway.lanes.models import Attempt, Job, Lane, Process
 from gateway.lanes.months import missing_months
 from gateway.lib.clock import utc_now
@@ -154,6 +155,17 @@ def _unknown() -> Check:
     return Check("unknown", WARN, f"{count} invoices whose answer from KRA is missing.", todo, more)
 
 
+def _chores() -> Check:
+    given_up = given_up_chores()
+    kinds = list(given_up.values_list("kind").annotate(Count("id")).order_by("kind"))
+    if not kinds:
+        return Check("chores", OK, "No background work was given up.")
+    said = ", ".join(f"{count} {kind}" for kind, count in kinds)
+    more = [f"{chore}: {chore.last_error}" for chore in given_up.order_by("-due_at")[:MOST_NAMED]]
+    todo = "Read the errors (--verbose) and mend the cause; then it can be asked for anew."
+    return Check("chores", WARN, f"Given up after {MOST_FAILURES} failures: {said}.", todo, more)
+
+
 def _devices() -> Check:
     now = utc_now()
     trouble = Device.objects.filter(
@@ -269,6 +281,7 @@ _CHECKS: dict[str, Callable[[], Check]] = {
     "queue": _queue,
     "lanes": _lanes,
     "unknown": _unknown,
+    "chores": _chores,
     "devices": _devices,
     "kra": _kra,
     "schedule": _schedule,

@@ -9,7 +9,7 @@ from gateway.celery import app
 from gateway.lanes.chores import carry_chore, set_carrier
 from gateway.ops.scheduler import perform
 from gateway.tenants.isolation import everything
-from gateway.wiring import CHORES, SCHEDULE, Work
+from gateway.wiring import CHORES, GIVEN_UP, SCHEDULE, Work
 
 
 def task_name(work: Work) -> str:
@@ -32,7 +32,7 @@ TASKS = {work.__name__: app.task(_performing(work), name=task_name(work)) for _,
 def carry(pk: int) -> None:
     """Do a chore, if it is due and nobody else does it."""
     with everything():
-        carry_chore(pk, CHORES)
+        carry_chore(pk, CHORES, GIVEN_UP)
 
 
 set_carrier(lambda pk: carry.delay(pk))  # workers find chores left behind, and hand them on like everybody

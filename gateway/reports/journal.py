@@ -34,6 +34,7 @@ CHORE = "journal"
 BATCH = 500  # documents of a part
 MOST_DAYS = 366
 KEPT = timedelta(days=30)
+GIVEN_UP = "Something failed on our side, several times. Ask for it again, and tell the operator if that fails too."
 COLUMNS = (
     "printed_at",
     "branch",
@@ -183,6 +184,14 @@ def write_export(export_id: int, beat: Beat) -> None:
     JournalExport.objects.filter(pk=export.pk).update(finished_at=utc_now())
 
 
+@transaction.atomic
+def give_up_export(export_id: int) -> None:
+    """Say that a file is not written, and drop what there is of it; one that is written stays."""
+    unfinished = JournalExport.objects.filter(pk=export_id, finished_at=None)
+    if unfinished.update(problem=GIVEN_UP, finished_at=utc_now()):
+        JournalPart.objects.filter(export_id=export_id).delete()
+
+
 def content_of(export: JournalExport) -> Iterator[bytes]:
     """The file, part by part, UTF-8. A part is fetched when it is asked for, perhaps after the request's own scope."""
     parts = list(export.parts.order_by("number").values_list("pk", flat=True))
@@ -203,7 +212,7 @@ def list_exports(
 
 
 def forget_journal_exports(*, now: datetime | None = None) -> int:
-    """Delete files that were written a month ago; how many. The journal stays. A second run deletes nothing."""
+    """Delete files that ended a month ago; how many. The journal stays. A second run deletes nothing."""
     old = JournalExport.objects.filter(finished_at__lt=(now or utc_now()) - KEPT)
     return old.delete()[1].get("reports.JournalExport", 0)
 

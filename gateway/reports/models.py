@@ -199,6 +199,7 @@ class JournalExport(models.Model):
     format = models.CharField(max_length=4, choices=Format.choices)
     asked_by = models.CharField(max_length=100)
     documents_total = models.PositiveIntegerField(null=True, blank=True)  # None until they were counted
+    problem = models.CharField(max_length=300, blank=True, default="", db_default="")  # why there is no file
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
 

@@ -13,7 +13,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from gateway.devices.models import Device
-from gateway.lanes.models import Attempt, Job, Lane, Process
+from gateway.lanes.chores import MOST_FAILURES
+from gateway.lanes.models import Attempt, Chore, Job, Lane, Process
 from gateway.ops.status import Check, exit_code, run_checks, send_alerts
 from tests.tenants.factories import make_active, make_company
 
@@ -80,6 +81,22 @@ def test_a_lane_in_work_is_not_old(well: Device) -> None:
     owner = Process.objects.get().token
     Lane.objects.filter(pk=well.lane_id).update(due_at=datetime.now(UTC) - timedelta(hours=2), owner=owner)
     assert found("queue").state == "ok"
+
+
+def test_background_work_that_was_given_up_is_named_with_its_kind_and_number(well: Device) -> None:
+    Chore.objects.create(kind="upload", document_id=4, failures=MOST_FAILURES - 1, last_error="ValueError: once more")
+    assert found("chores").state == "ok"
+    for number in (5, 6):
+        Chore.objects.create(kind="receipt_batch", document_id=number, failures=MOST_FAILURES, last_error="OSError: no")
+    Chore.objects.create(kind="journal", document_id=7, failures=MOST_FAILURES, last_error="ValueError: odd")
+    check = found("chores")
+    assert (check.state, check.said) == ("warn", "Given up after 8 failures: 1 journal, 2 receipt_batch.")
+    assert sorted(check.more) == [
+        "journal 7: ValueError: odd",
+        "receipt_batch 5: OSError: no",
+        "receipt_batch 6: OSError: no",
+    ]
+    assert run()[0] == 1
 
 
 def test_devices_that_are_silent_or_in_trouble_are_named(well: Device) -> None:

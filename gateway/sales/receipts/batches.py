@@ -25,6 +25,7 @@ CHORE = "receipt_batch"
 STEP = 50  # documents between two words of progress
 MOST_DOCUMENTS = 5_000
 KEPT = timedelta(days=7)
+GIVEN_UP = "Something failed on our side, several times. Ask for it again, and tell the operator if that fails too."
 
 
 @transaction.atomic
@@ -82,6 +83,12 @@ def make_batch(batch_id: int, beat: Beat) -> None:
 
     content = _file(batch, documents()) if total else None
     _finish(batch, content, printed)
+
+
+def give_up_batch(batch_id: int) -> None:
+    """Say that a file is not made; one that is made stays."""
+    unfinished = ReceiptBatch.objects.filter(pk=batch_id, finished_at=None)
+    unfinished.update(status=ReceiptBatch.Status.FAILED, problem=GIVEN_UP, finished_at=utc_now())
 
 
 @transaction.atomic

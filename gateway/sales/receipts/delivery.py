@@ -26,6 +26,7 @@ from gateway.sales.receipts.languages import WORDS, Language
 from gateway.sales.receipts.token import receipt_token
 
 CHORE = "receipt_delivery"
+GIVEN_UP = "Something failed on our side, several times. Send it again, and tell the operator if that fails too."
 _PHONE = re.compile(r"\+?[0-9]{9,15}", re.ASCII)
 
 Channel = ReceiptDelivery.Channel
@@ -104,6 +105,12 @@ def carry_delivery(delivery_id: int, beat: Beat) -> None:
     ReceiptDelivery.objects.filter(pk=delivery.pk).update(
         status=ReceiptDelivery.Status.SENT, problem="", content=None, sent_at=utc_now()
     )
+
+
+def give_up_delivery(delivery_id: int) -> None:
+    """Say that it is not sent; what the mail server or the provider said last stays."""
+    waiting = ReceiptDelivery.objects.filter(pk=delivery_id, status=ReceiptDelivery.Status.WAITING)
+    waiting.update(status=ReceiptDelivery.Status.FAILED, problem=GIVEN_UP)
 
 
 @transaction.atomic
