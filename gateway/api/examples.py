@@ -255,4 +255,21 @@ CREDITS: dict[str, Any] = {
 }
 
 # By operation: the document of the answer 200
-ANSWERS: dict[str, dict[str, Any]] = {"list_invoices": {"invoices": [INVOICE], "next": None}}
+BATCH: dict[str, Any] = {
+    "id": "5a1d6c1e-0f3b-4f0e-9c55-1f0b8e6f7a21",
+    "day": "2026-11-20",
+    "branch": "00",
+    "paper": "80mm",
+    "language": "en",
+    "status": "done",
+    "problem": None,
+    "documents_total": 41,
+    "documents_done": 41,
+    "file_url": "/api/receipts/batches/5a1d6c1e-0f3b-4f0e-9c55-1f0b8e6f7a21/file/",
+    "created_at": "2026-11-21T05:00:00.204118Z",
+    "finished_at": "2026-11-21T05:00:01.911745Z",
+}
+ANSWERS: dict[str, dict[str, Any]] = {
+    "list_invoices": {"invoices": [INVOICE], "next": None},
+    "list_receipt_batches": {"batches": [BATCH], "next": None},
+}

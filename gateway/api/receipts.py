@@ -11,14 +11,14 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway.api.auth import Principal
 from gateway.api.examples import SALE
-from gateway.api.lists import only_these
+from gateway.api.lists import Cursor, Limit, only_these
 from gateway.api.problems import Problem, field, invalid
 from gateway.api.request import ApiRequest, active_company, must
 from gateway.api.shapes import Body, BranchCode, Day, plain_line
 from gateway.notifications import sms
 from gateway.sales.intake import NotJson, WrongSale, read_sale
 from gateway.sales.models import PrintedDocument, ReceiptBatch, ReceiptDelivery
-from gateway.sales.receipts.batches import batch_file, begin_batch, find_batch
+from gateway.sales.receipts.batches import batch_file, begin_batch, find_batch, list_batches
 from gateway.sales.receipts.delivery import NoAddress, NotSigned, find_deliveries, receipt_link, send_receipt
 from gateway.sales.receipts.forms import Form, NoSuchPaper, as_data, form
 from gateway.sales.receipts.handing import Handed, find_invoice, hand_out, printed_counts, seen
@@ -120,6 +120,18 @@ class BatchOut(Schema):
     file_url: str | None
     created_at: datetime
     finished_at: datetime | None
+
+
+class BatchesQuery(Schema):
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class BatchesOut(Schema):
+    """A page, newest first. `next` is the cursor of the following page, null at the end."""
+
+    batches: list[BatchOut]
+    next: str | None
 
 
 @router.get(
@@ -255,6 +267,20 @@ def begin(request: ApiRequest, body: BatchIn) -> Status[dict[str, Any]]:
         actor=request.auth.actor,
     )
     return Status(202, _batch(batch))
+
+
+@router.get(
+    "/receipts/batches/", response=BatchesOut, operation_id="list_receipt_batches", summary="List batches of receipts"
+)
+def batches(request: ApiRequest, wanted: Query[BatchesQuery]) -> dict[str, Any]:
+    """The files that were asked for in the last seven days, newest first."""
+    must(request.auth, Right.EXPORT)
+    only_these(request, BatchesQuery)
+    principal = request.auth
+    found, following = list_batches(
+        principal.company_id, principal.environment, limit=wanted.limit, cursor=wanted.cursor
+    )
+    return {"batches": [_batch(one) for one in found], "next": following}
 
 
 @router.get(

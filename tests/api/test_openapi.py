@@ -15,7 +15,7 @@ from gateway.api.companies import StatusIn
 from gateway.api.company_devices import DeviceNew
 from gateway.api.devices import ActivateIn, KeyIn, ReplaceIn, RetireIn
 from gateway.api.environment import ConnectivityIn, SwitchIn
-from gateway.api.examples import BODIES, INVOICE, SALE
+from gateway.api.examples import ANSWERS, BODIES, INVOICE, SALE
 from gateway.api.invitations import InvitationIn
 from gateway.api.items import ItemsIn
 from gateway.api.keys import KeyNew, RotateIn
@@ -152,6 +152,11 @@ def test_the_example_of_an_invoice_has_the_fields_that_are_described_and_fits_th
     for name in ("item_class", "name", "packaging_unit", "quantity_unit", "tax_type"):
         assert line[name] == item[name]
     assert line["unit_price"] == SALE["lines"][0]["unit_price"] == item["price"]
+
+
+def test_the_example_of_a_batch_has_the_fields_that_are_described() -> None:
+    (batch,) = ANSWERS["list_receipt_batches"]["batches"]
+    assert set(batch) == set(receipts.BatchOut.model_validate(batch).model_dump())
 
 
 def test_no_two_operations_have_the_same_summary() -> None:

@@ -281,6 +281,23 @@ def test_a_day_without_receipts_has_no_file(owner: Caller, device: Device) -> No
     assert problem(owner.get(f"{path}file/"), 404, "not_found")
 
 
+def test_batches_are_listed_newest_first_in_pages_and_only_to_their_company(
+    owner: Caller, device: Device, stranger: Onboarded
+) -> None:
+    assert owner.get(BATCHES).json() == {"batches": [], "next": None}
+    begun = [begin(owner, day=f"2026-11-{day}").json() for day in (19, 20, 21)]
+    first = owner.get(BATCHES, {"limit": 2}).json()
+    begin(owner, day="2026-11-22")  # comes before the first page, and moves nothing
+    second = owner.get(BATCHES, {"limit": 2, "cursor": first["next"]}).json()
+    assert [*first["batches"], *second["batches"]] == begun[::-1] and second["next"] is None
+    assert begun[0] == owner.get(f"{BATCHES}{begun[0]['id']}/").json()
+    theirs = Caller(stranger.key_text)
+    assert theirs.get(BATCHES).json() == {"batches": [], "next": None}
+    problem(theirs.get(BATCHES, {"cursor": first["next"]}), 422, "bad_cursor")
+    assert fields(owner.get(BATCHES, {"day": DAY})) == {"day": "unknown_field"}
+    problem(Caller(key_with(device.company, Role.CASHIER)[1]).get(BATCHES), 403, "role_not_allowed")
+
+
 def test_a_wrong_day_and_an_unknown_branch_are_named(owner: Caller, device: Device) -> None:
     assert list(fields(begin(owner, day="yesterday"))) == ["day"]
     assert fields(begin(owner, branch="07")) == {"branch": "unknown_branch"}

@@ -68,6 +68,7 @@ ROWS: dict[str, Row] = {
     "POST /api/integration/receipts/proforma/": Row(Right.SELL),
     "POST /api/integration/receipts/training/": Row(Right.SELL),
     "POST /api/receipts/batches/": Row(Right.EXPORT),
+    "GET /api/receipts/batches/": Row(Right.EXPORT),
     "GET /api/receipts/batches/{id}/": Row(Right.EXPORT),
     "GET /api/receipts/batches/{id}/file/": Row(Right.EXPORT),
     "POST /api/companies/{id}/logo/": _both(Right.MANAGE_BRANCHES),

@@ -20,6 +20,7 @@ from gateway.sales.receipts.handing import in_journal, logos_of_company
 from gateway.sales.receipts.labels import ReceiptType
 from gateway.sales.receipts.languages import Language
 from gateway.tenants.models import Company
+from gateway.tenants.pages import newest_first, page
 
 CHORE = "receipt_batch"
 STEP = 50  # documents between two words of progress
@@ -131,6 +132,14 @@ def find_batch(company_id: int, environment: str, public_id: uuid.UUID) -> Recei
     """A company's batch, without its file."""
     found = ReceiptBatch.objects.filter(company_id=company_id, environment=environment, public_id=public_id)
     return found.defer("content").first()
+
+
+def list_batches(
+    company_id: int, environment: str, *, limit: int, cursor: str | None = None
+) -> tuple[list[ReceiptBatch], str | None]:
+    """A page of a company's batches without files, newest first, and the cursor of the next. Raises BadCursor."""
+    batches = ReceiptBatch.objects.filter(company_id=company_id, environment=environment).defer("content")
+    return page(newest_first(batches, cursor), limit)
 
 
 def batch_file(batch: ReceiptBatch) -> bytes | None:
