@@ -25,6 +25,7 @@ from gateway.kra.operations import path_of
 from gateway.kra.profiles import Flavour, Profile
 from gateway.sales.intake import MOST_LINES, MOST_PAYMENTS
 from gateway.stock.services import allows_negative
+from gateway.tenants.models import Company
 from gateway.tenants.rights import Right, rights_of
 
 # What a device can do, by the call of KRA that it needs
@@ -68,7 +69,16 @@ class DeviceOut(Schema):
     works_offline: bool
 
 
+class KeyCompanyOut(Schema):
+    """Whose key it is; `id` stands in the paths of the company's own routes."""
+
+    id: str
+    pin: str
+    name: str
+
+
 class CapabilitiesOut(Schema):
+    company: KeyCompanyOut
     environment: str
     role: str
     rights: list[str] = Field(description="What the key may do.")
@@ -120,6 +130,7 @@ def capabilities_router(described: Callable[[], dict[str, Any]]) -> Router:
         if principal.device is not None:
             devices = devices.filter(public_id=principal.device)
         return {
+            "company": _company(principal.company_id),
             "environment": principal.environment,
             "role": principal.role,
             "rights": sorted(rights_of(principal.role)),
@@ -143,6 +154,11 @@ def capabilities_router(described: Callable[[], dict[str, Any]]) -> Router:
         }
 
     return router
+
+
+def _company(company_id: int) -> dict[str, str]:
+    company = Company.objects.only("public_id", "pin", "name").get(pk=company_id)
+    return {"id": str(company.public_id), "pin": company.pin, "name": company.name}
 
 
 def _device(device: Device) -> dict[str, Any]:

@@ -59,6 +59,14 @@ def test_a_device_can_what_its_flavour_offers(owner: Caller, amani: Onboarded, s
     assert (device["flavour"], device["can"]) == (None, [])
 
 
+def test_a_key_learns_whose_it_is_and_may_ask_for_that_company(owner: Caller, amani: Onboarded, told: Any) -> None:
+    company = amani.company
+    assert told["company"] == {"id": str(company.public_id), "pin": company.pin, "name": company.name}
+    assert owner.get(f"/api/companies/{told['company']['id']}/").json()["pin"] == company.pin
+    stranger = make_stranger()
+    assert Caller(stranger.key_text).get(PATH).json()["company"]["id"] == str(stranger.company.public_id)
+
+
 def test_words_rates_and_limits_are_those_that_apply(told: Any) -> None:
     assert "mobile_money" in told["payment_methods"]
     assert told["tax_rates"]["B"] == "16.00"
