@@ -27,9 +27,9 @@ from gateway.lib.origin import origin
 from gateway.lib.spelling import no_such_field
 from gateway.purchases.services import AlreadyDecided, BillReused, PurchaseReused
 from gateway.reports.cash import CashReferenceReused
-from gateway.reports.closing import BranchUnclear, BranchUnknown, DayAhead, DayBeforeOpening, ZTaken
-from gateway.reports.day_ends import NoSuchBranch
+from gateway.reports.closing import BranchUnclear, BranchUnknown, DayAhead, DayBeforeOpening, NoDeviceThere, ZTaken
 from gateway.reports.intervals import IntervalBackwards, IntervalTooLong
+from gateway.sales.receipts.forms import NoSuchPaper
 from gateway.stock.repairs import DriftMoved
 from gateway.stock.services import NotRefused as MovementNotRefused
 from gateway.stock.services import StockReferenceReused, StockRefused, plain_quantity
@@ -122,10 +122,8 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     ),
     DayAhead: lambda error: invalid([field("day", "in_the_future", f"{error} has not begun in Nairobi.")]),
     DayBeforeOpening: lambda error: invalid([field("day", "before_opening", _not_open(error))]),
-    BranchUnknown: lambda error: Problem(
-        "not_found", f"There is no branch {error} with a device here." if str(error) else "There is no device yet."
-    ),
-    NoSuchBranch: lambda error: Problem("not_found", f"There is no branch {error}."),
+    BranchUnknown: lambda error: invalid([field("branch", "unknown_branch", f"The company has no branch {error}.")]),
+    NoDeviceThere: lambda error: _no_device(str(error)),
     BranchUnclear: lambda error: invalid([field("branch", "missing", f"Say which branch: {error}.")]),
     IntervalBackwards: lambda error: invalid(
         [field(error.field, "wrong_order", "The interval ends before it begins.")]
@@ -133,6 +131,7 @@ _TOLD: dict[type[Exception], Callable[[Any], Problem]] = {
     IntervalTooLong: lambda error: invalid(
         [field(error.field, "too_long", f"An interval has at most {error.most} days; ask for one after the other.")]
     ),
+    NoSuchPaper: lambda error: invalid([field("paper", "no_such_paper", str(error))]),
     CashReferenceReused: lambda error: Problem(
         "reference_reused", f"The reference {error} names another movement of cash."
     ),
@@ -270,6 +269,13 @@ def _problem_of(request: HttpRequest, error: Exception) -> Problem | None:
             return unreachable(error)
     told = _TOLD.get(type(error))
     return told(error) if told else None
+
+
+def _no_device(branch: str) -> Problem:
+    if branch:
+        return invalid([field("branch", "no_device", f"Branch {branch} has no device here that this key may use.")])
+    words = "This company has no device here yet; add one and activate it."
+    return Problem("not_found", "This company has no device here.", fields=[field("device", "no_device", words)])
 
 
 def _not_open(error: DayBeforeOpening) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.db.models import Sum
-from django.http import Http404, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
@@ -192,7 +192,7 @@ def printed(request: ApiRequest, id: UUID) -> dict[str, Any]:
     only_these(request)
     row = find_printed(request.auth.company_id, request.auth.environment, id)
     if row is None:
-        raise Http404
+        raise Problem("not_found", "There is no such document.")
     return {**shown(row), "text": row.text}
 
 
@@ -200,7 +200,7 @@ def _find_export(request: ApiRequest, id: UUID) -> JournalExport:
     own = JournalExport.objects.filter(company_id=request.auth.company_id, environment=request.auth.environment)
     found = own.filter(public_id=id).first()
     if found is None:
-        raise Http404
+        raise Problem("not_found", "There is no such export.")
     return found
 
 

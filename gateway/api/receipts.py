@@ -20,7 +20,7 @@ from gateway.sales.intake import NotJson, WrongSale, read_sale
 from gateway.sales.models import PrintedDocument, ReceiptBatch, ReceiptDelivery
 from gateway.sales.receipts.batches import batch_file, begin_batch, find_batch, list_batches
 from gateway.sales.receipts.delivery import NoAddress, NotSigned, find_deliveries, receipt_link, send_receipt
-from gateway.sales.receipts.forms import Form, NoSuchPaper, as_data, form
+from gateway.sales.receipts.forms import as_data, form
 from gateway.sales.receipts.handing import Handed, find_invoice, hand_out, printed_counts, seen
 from gateway.sales.receipts.html import CONTENT_SECURITY_POLICY
 from gateway.sales.receipts.labels import ReceiptType
@@ -157,7 +157,7 @@ def receipt(request: ApiRequest, id: str, wanted: Query[FormQuery]) -> HttpRespo
     language = Language(wanted.language)
     if wanted.drawer and wanted.format != "escpos":
         raise invalid([field("drawer", "not_here", "Only escpos opens a drawer.")])
-    made = _form(wanted.format, wanted.paper, language=language, opens_drawer=wanted.drawer)
+    made = form(wanted.format, wanted.paper, language=language, opens_drawer=wanted.drawer)
     if wanted.format == "json":
         document = as_data(seen(row, language))
         return JsonResponse({**document, "printed": printed_counts(invoice_id)})
@@ -312,13 +312,6 @@ def file_of_batch(request: ApiRequest, id: uuid.UUID) -> HttpResponse:
     return download(content, "application/pdf", f"receipts-{batch.branch}-{batch.day.isoformat()}.pdf")
 
 
-def _form(format: str, paper: str | None, **more: Any) -> Form:
-    try:
-        return form(format, paper, **more)
-    except NoSuchPaper as error:
-        raise invalid([field("paper", "no_such_paper", str(error))]) from None
-
-
 def _find(principal: Principal, id: str) -> tuple[int, Mapping[str, Any]]:
     try:
         public_id = uuid.UUID(id)
@@ -333,7 +326,7 @@ def _find(principal: Principal, id: str) -> tuple[int, Mapping[str, Any]]:
 def _rehearsed(request: ApiRequest, type: ReceiptType, wanted: RehearsalQuery) -> HttpResponse:
     must(request.auth, Right.SELL)
     only_these(request, RehearsalQuery)
-    made = _form(wanted.format, wanted.paper, language=Language(wanted.language))
+    made = form(wanted.format, wanted.paper, language=Language(wanted.language))
     principal = request.auth
     caller = Caller(principal.company_id, principal.environment, principal.is_active, principal.device)
     try:

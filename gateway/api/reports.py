@@ -5,14 +5,14 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from gateway.api.lists import Cursor, Limit, only_these
-from gateway.api.problems import field, invalid
+from gateway.api.problems import Problem, field, invalid
 from gateway.api.request import ApiRequest, active_company, must
 from gateway.api.shapes import Amount, Body, BranchCode, Day, Reference, Remark, ShortName
 from gateway.lanes.models import Lane
@@ -23,7 +23,7 @@ from gateway.reports.day_ends import day_ends, set_day_end
 from gateway.reports.models import CashMovement, ZReport
 from gateway.reports.plu import ItemSold, plu_report
 from gateway.reports.printing import plu_pieces, printed, report_pieces, total_of
-from gateway.sales.receipts.forms import CONTENT_TYPES, FILE_ENDINGS, Form, NoSuchPaper, form
+from gateway.sales.receipts.forms import CONTENT_TYPES, FILE_ENDINGS, Form, form
 from gateway.sales.receipts.labels import Label
 from gateway.stock.services import plain_quantity
 from gateway.tenants.models import Company
@@ -489,15 +489,8 @@ def _lanes(request: ApiRequest, branch: str | None) -> list[Lane]:
     return list(lanes.order_by("branch"))
 
 
-def _form(wanted: FormQuery) -> Form:
-    try:
-        return form(wanted.format, wanted.paper)
-    except NoSuchPaper as error:
-        raise invalid([field("paper", "unknown_value", str(error))]) from None
-
-
 def _printed(request: ApiRequest, lane: Lane, wanted: FormQuery, report: dict[str, Any]) -> HttpResponse:
-    made = _form(wanted)
+    made = form(wanted.format, wanted.paper)
     name = f"Z-{report['number']}" if "number" in report else "X"
     content = printed(
         report_pieces(report),
@@ -512,7 +505,7 @@ def _printed(request: ApiRequest, lane: Lane, wanted: FormQuery, report: dict[st
 
 
 def _printed_plu(request: ApiRequest, wanted: PluQuery) -> HttpResponse:
-    made, lane = _form(wanted), _lane(request, wanted.branch)
+    made, lane = form(wanted.format, wanted.paper), _lane(request, wanted.branch)
     items = plu_report([lane], first_day=wanted.from_, last_day=wanted.to)
     content = printed(
         plu_pieces(
@@ -547,7 +540,7 @@ def _find(request: ApiRequest, public_id: UUID) -> ZReport:
         .first()
     )
     if found is None:
-        raise Http404
+        raise Problem("not_found", "There is no such Z report.")
     return found
 
 

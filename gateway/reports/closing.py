@@ -48,7 +48,11 @@ _log = logging.getLogger(__name__)
 
 
 class BranchUnknown(Exception):
-    """The company has no device in such a branch in this environment."""
+    """The company has no such branch."""
+
+
+class NoDeviceThere(Exception):
+    """The branch has no device in this environment that the caller may use; an empty text: the company has none."""
 
 
 class BranchUnclear(Exception):
@@ -91,7 +95,7 @@ class Span:
 def find_lane(company_id: int, environment: str, branch: str | None, *, device: uuid.UUID | None = None) -> Lane:
     """The branch's series of invoices; the only one's when none is named. `device`: the only one the caller may use.
 
-    Raises BranchUnknown, BranchUnclear.
+    Raises BranchUnknown, NoDeviceThere, BranchUnclear.
     """
     devices = Device.objects.filter(company_id=company_id, environment=environment)
     if device is not None:
@@ -100,10 +104,18 @@ def find_lane(company_id: int, environment: str, branch: str | None, *, device: 
     if branch is not None:
         lanes = [lane for lane in lanes if lane.branch == branch]
     if not lanes:
-        raise BranchUnknown(branch or "")
+        if branch is not None:
+            check_branch(company_id, branch)
+        raise NoDeviceThere(branch or "")
     if len(lanes) > 1:
         raise BranchUnclear(", ".join(lane.branch for lane in lanes))
     return lanes[0]
+
+
+def check_branch(company_id: int, branch: str) -> None:
+    """Raises BranchUnknown for a code that is none of the company's branches."""
+    if not Branch.objects.filter(company_id=company_id, code=branch).exists():
+        raise BranchUnknown(branch)
 
 
 def x_report(lane: Lane, *, now: datetime | None = None) -> dict[str, Any]:

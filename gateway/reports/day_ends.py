@@ -5,12 +5,9 @@ from typing import Any
 from django.db import transaction
 
 from gateway.audit.services import record
+from gateway.reports.closing import BranchUnknown
 from gateway.reports.models import DayEnd
 from gateway.tenants.models import Branch, Company
-
-
-class NoSuchBranch(Exception):
-    """The company has no branch with this code."""
 
 
 def day_ends(company_id: int) -> list[tuple[str, DayEnd]]:
@@ -25,13 +22,13 @@ def day_ends(company_id: int) -> list[tuple[str, DayEnd]]:
 def set_day_end(*, company: Company, branch: str | None, is_automatic: bool, hour: int, by: str) -> None:
     """Say whether and when a branch closes its day by itself; without a branch, all branches, whatever they had.
 
-    Raises NoSuchBranch.
+    Raises BranchUnknown.
     """
     found = None
     if branch is not None:
         found = Branch.objects.filter(company=company, code=branch).first()
         if found is None:
-            raise NoSuchBranch(branch)
+            raise BranchUnknown(branch)
     ends = DayEnd.objects.filter(company=company)
     before = _shown(ends.filter(branch=found).first())
     if found is None:

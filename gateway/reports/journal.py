@@ -22,7 +22,7 @@ from gateway.audit.services import record
 from gateway.lanes.chores import Beat, queue_chore
 from gateway.lanes.models import Lane
 from gateway.lib.clock import NAIROBI, utc_now
-from gateway.reports.closing import end_of
+from gateway.reports.closing import check_branch, end_of
 from gateway.reports.intervals import check_interval
 from gateway.reports.models import JournalExport, JournalPart
 from gateway.sales.models import Invoice, PrintedDocument
@@ -124,8 +124,10 @@ def queue_export(
 ) -> JournalExport:
     """Have the journal of some days written into a file, "csv" or "text", in the background.
 
-    Raises IntervalBackwards, IntervalTooLong.
+    Raises IntervalBackwards, IntervalTooLong, BranchUnknown.
     """
+    if branch is not None:
+        check_branch(company.pk, branch)
     check_interval(first_day, last_day, most=MOST_DAYS, field="last_day")
     export = JournalExport.objects.create(
         company=company,

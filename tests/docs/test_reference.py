@@ -43,7 +43,7 @@ FILES_WITH_CODES = [
     ),
     *("gateway/sales/intake.py", "gateway/sales/services.py", "gateway/sales/credit_notes.py"),
     *("gateway/sales/credit_balance.py", "gateway/sales/crediting.py", "gateway/api/late_credits.py"),
-    "gateway/api/pages.py",
+    *("gateway/api/pages.py", "gateway/api/receipts.py", "gateway/api/reports.py", "gateway/api/journal.py"),
     *("gateway/stock/services.py", "gateway/stock/recipes.py", "gateway/purchases/services.py"),
 ]
 

@@ -21,6 +21,7 @@ from gateway.reports.closing import (
     BranchUnknown,
     DayAhead,
     DayBeforeOpening,
+    NoDeviceThere,
     ZTaken,
     documents_of,
     find_lane,
@@ -406,9 +407,12 @@ def test_which_branch_is_meant(lane: Lane) -> None:
     device = Device.objects.get(lane=lane)
     assert find_lane(lane.company_id, "sandbox", None) == lane
     assert find_lane(lane.company_id, "sandbox", "00", device=device.public_id) == lane
-    for branch, environment in (("07", "sandbox"), ("00", "production")):
-        with pytest.raises(BranchUnknown):
-            find_lane(lane.company_id, environment, branch)
+    with pytest.raises(BranchUnknown, match="07"):
+        find_lane(lane.company_id, "sandbox", "07")
+    with pytest.raises(NoDeviceThere, match="00"):
+        find_lane(lane.company_id, "production", "00")
+    with pytest.raises(NoDeviceThere, match=r"^$"):
+        find_lane(lane.company_id, "production", None)
 
 
 # By itself
