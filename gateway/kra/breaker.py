@@ -89,10 +89,6 @@ class Breaker:
         self.opened_at = None
         return was_open
 
-    def next_probe_at(self, now: float) -> float:
-        """When asking again makes sense; `now` while closed."""
-        return max(now, self._next_probe_at) if self.is_open else now
-
 
 def due_at(lane: str, closed_at: float) -> float:
     """When a lane that rested behind the breaker goes on: within 5 s of its closing, each lane at its own place."""

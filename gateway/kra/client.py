@@ -84,7 +84,7 @@ class Client:
         self._session = session
         self._app = app
         self._tokens = None
-        self._slots: dict[str, _Slots] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}  # how many calls may be under way at one host
         self._routes: dict[tuple[str, str], _Route] = {}
         if profile.flavour is Flavour.GAVACONNECT:
             if app is None:
@@ -202,11 +202,6 @@ class Client:
         """Host and port that a device's calls go to: what a breaker and the limit of calls belong to."""
         return _place(self._base_url(credentials))
 
-    def free_slots(self, credentials: Credentials | None = None) -> int:
-        """How many more calls may be under way at this host at once."""
-        slots = self._slots.get(self.host(credentials))
-        return slots.free if slots else self.profile.max_concurrent
-
     def body(self, credentials: Credentials, fields: dict[str, Any]) -> bytes:
         """The body of a call: who speaks, and its fields."""
         return encode({"tin": credentials.pin, "bhfId": credentials.branch, **fields})
@@ -285,7 +280,7 @@ class Client:
         seconds = self.profile.write_seconds if is_write else self.profile.lookup_seconds
         connect = self.profile.connect_seconds
         timeout = aiohttp.ClientTimeout(connect + seconds, connect=connect, sock_connect=connect, sock_read=seconds)
-        slots = self._slots.setdefault(host, _Slots(self.profile.max_concurrent))
+        slots = self._slots.setdefault(host, asyncio.Semaphore(self.profile.max_concurrent))
         route = self._routes[name, base_url] = _Route(URL(base_url + path), host, slots, timeout, is_write)
         return route
 
@@ -310,30 +305,12 @@ class Client:
         return (own or self.profile.base_url).rstrip("/")
 
 
-class _Slots:
-    """How many calls may be under way at one host."""
-
-    __slots__ = ("_semaphore", "free")
-
-    def __init__(self, most: int) -> None:
-        self._semaphore = asyncio.Semaphore(most)
-        self.free = most
-
-    async def __aenter__(self) -> None:
-        await self._semaphore.acquire()
-        self.free -= 1
-
-    async def __aexit__(self, *problem: object) -> None:
-        self.free += 1
-        self._semaphore.release()
-
-
 class _Route(NamedTuple):
     """Where and how one kind of call goes."""
 
     url: URL
     host: str
-    slots: _Slots
+    slots: asyncio.Semaphore
     timeout: aiohttp.ClientTimeout
     is_write: bool
 

@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,12 +14,11 @@ _UNRELIABLE = {("gava_integrator", "import_item_update")}
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One call. `paths` by column name; None where a flavour has no such call. Repeating a safe write does no harm."""
+    """One call. `paths` by column name; None where a flavour has no such call."""
 
     id: str
     paths: dict[str, str | list[str] | None]
     is_write: bool
-    is_repeatable: bool
 
 
 def operation(name: str) -> Operation:
@@ -39,17 +37,13 @@ def path_of(name: str, profile: Profile) -> str | None:
 def operations() -> dict[str, Operation]:
     """All calls by name."""
     file = msgspec.json.decode(_DATA.read_bytes(), type=_File)
-    return {
-        entry.id: Operation(entry.id, entry.paths, entry.mutates_kra_state, bool(entry.retry["safe"]))
-        for entry in file.operations
-    }
+    return {entry.id: Operation(entry.id, entry.paths, entry.mutates_kra_state) for entry in file.operations}
 
 
 class _Entry(msgspec.Struct):
     id: str
     paths: dict[str, str | list[str] | None]
     mutates_kra_state: bool
-    retry: dict[str, Any]
 
 
 class _File(msgspec.Struct):

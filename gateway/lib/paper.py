@@ -264,11 +264,6 @@ class Sheet:
             yield again
             self._y = max([self._y, *ends])
 
-    @property
-    def left_on_page(self) -> float:
-        """How many millimetres are left on an A4 page; endless on a roll."""
-        return float("inf") if self._end is None else (self._end - self._y) / MM
-
     def draw(self, canvas: Canvas) -> None:
         """Add the pages to a file. A4 pages get their number where there are several."""
         paper, count = self.paper, len(self._pages)

@@ -258,14 +258,6 @@ def list_z_reports(
     return page(reports, limit)
 
 
-def documents_of(report: ZReport) -> QuerySet[Invoice]:
-    """The documents that a Z report covers."""
-    in_run = Q(number__gte=report.first_number, number__lte=report.last_number)
-    in_run &= ~Q(number__in=report.others_numbers)  # what was ours among them since, counts in a later one
-    numbers = in_run | Q(number__in=report.figures["late_numbers"])
-    return Invoice.objects.filter(numbers, lane_id=report.lane_id, status=Invoice.Status.SIGNED)
-
-
 def end_of(day: date) -> datetime:
     """The moment when a day of Nairobi is over, in UTC."""
     return datetime.combine(day + timedelta(days=1), time(), tzinfo=NAIROBI).astimezone(UTC)

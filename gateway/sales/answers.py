@@ -6,7 +6,6 @@ from typing import Any
 
 from gateway.kra.client import GAP
 from gateway.lanes.stored import id_value, json_value
-from gateway.sales.receipts.identifiers import cu_invoice_number, qr_url, text_code
 from gateway.sales.receipts.stored import (
     WAITING_REASONS,
     is_simulated,
@@ -14,9 +13,7 @@ from gateway.sales.receipts.stored import (
     link_to_kra,
     moment,
 )
-from gateway.sales.receipts.token import read_receipt_token, receipt_token
-
-__all__ = ["answer", "cu_invoice_number", "qr_url", "read_receipt_token", "receipt_token", "status_code", "text_code"]
+from gateway.sales.receipts.token import receipt_token
 
 _STATUS_CODES = {
     "signed": 201,

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 NAIROBI: Final = timezone(timedelta(hours=3), "EAT")
-DAY_MS: Final = 86_400_000
 
 
 class Clock:

@@ -35,7 +35,6 @@ Send = Callable[[Message], Awaitable[None]]
 
 DOORS: Final[dict[str, Door]] = {"oscu_direct": OscuDoor(), "gavaconnect": GavaconnectDoor(), "vscu": VscuDoor()}
 HTML: Final = "text/html;charset=UTF-8"
-_ENDINGS: Final = ("close", "reset", "hang")
 
 
 class Exchange:

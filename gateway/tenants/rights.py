@@ -49,7 +49,7 @@ def _staff(*roles: OperatorRole) -> frozenset[OperatorRole]:
 
 
 _OWNER, _MANAGER, _ACCOUNTANT, _CASHIER = Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.CASHIER
-_ADMIN, _SUPPORT, _READ_ONLY = OperatorRole.ADMIN, OperatorRole.SUPPORT, OperatorRole.READ_ONLY
+_ADMIN, _SUPPORT = OperatorRole.ADMIN, OperatorRole.SUPPORT
 _BOOKS = _only(_OWNER, _MANAGER, _ACCOUNTANT)
 
 RIGHTS: dict[Right, Grant] = {

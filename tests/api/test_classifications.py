@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 import pytest
 
 from gateway.catalog.classification import forget_trees
@@ -11,7 +9,6 @@ from tests.api.problems import fields, problem
 from tests.tenants.factories import key_with
 
 pytestmark = pytest.mark.django_db
-NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Q, QuerySet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,6 @@ from gateway.reports.closing import (
     DayBeforeOpening,
     NoDeviceThere,
     ZTaken,
-    documents_of,
     find_lane,
     list_z_reports,
     take_due_z_reports,
@@ -140,6 +140,14 @@ def sign(invoice: Invoice, lane: Lane, at: datetime) -> None:
 
 def close(lane: Lane, at: datetime, day: date | None = None) -> ZReport:
     return take_z_report(lane, by="key:owner:rvp", day=day, now=at)
+
+
+def documents_of(report: ZReport) -> QuerySet[Invoice]:
+    """The documents that a Z report covers."""
+    in_run = Q(number__gte=report.first_number, number__lte=report.last_number)
+    in_run &= ~Q(number__in=report.others_numbers)  # what was ours among them since, counts in a later one
+    numbers = in_run | Q(number__in=report.figures["late_numbers"])
+    return Invoice.objects.filter(numbers, lane_id=report.lane_id, status=Invoice.Status.SIGNED)
 
 
 # The figures

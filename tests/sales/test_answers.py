@@ -8,7 +8,8 @@ import pytest
 
 from gateway.kra.tax import AmountProfile
 from gateway.lib.clock import NAIROBI
-from gateway.sales.answers import answer, cu_invoice_number, qr_url, status_code, text_code
+from gateway.sales.answers import answer, status_code
+from gateway.sales.receipts.identifiers import cu_invoice_number, qr_url, text_code
 from gateway.sales.receipts.token import read_receipt_token, receipt_token
 from tests.sales.receipt_rows import (
     DEVICE_ID,

@@ -13,7 +13,6 @@ from gateway.sales.credit_balance import Balance, CannotTake, Taken, Wish, summe
 from gateway.simulator.amounts import check_amounts
 from gateway.simulator.answers import Refusal
 
-LETTERS = [letter.value for letter in TaxClass]
 RATES = {letter.value: rate for letter, rate in DEFAULT_RATES.items()}
 
 

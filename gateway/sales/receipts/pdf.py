@@ -30,7 +30,6 @@ from gateway.sales.receipts.roll import (
     pieces,
 )
 
-PAPERS = {"a4": A4, "80mm": ROLL_80}
 _CODE_SIDE = {"a4": 34.0, "80mm": 40.0}  # millimetres, quiet zone included: modules of 0.6 mm and more
 _LINES = (Column(9), Column(2.2), Column(2.8, "right"), Column(2, "right"), Column(3.6, "right"))
 _RATES = (Column(1), Column(1.4, "right"), Column(1.2, "right"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.chaos.evidence import doubt_seconds, gather, moment
 from tests.chaos.plant import Foundry, Plant, plant
-from tests.chaos.seeds import Result, finish, release_held
+from tests.chaos.seeds import Result, finish
 from tests.chaos.tills import Book, Company, onboard, pin_of, settle
 
 PRODUCTION: dict[str, Any] = {  # the settings that the promised times are about
@@ -63,8 +63,3 @@ def story(
         for lane, reason in running.held():
             result.notes.append(f"held {lane}: {reason}")
         finish(result, running, gather(running, book, told.companies, final))
-
-
-def release_all(told: Story) -> None:
-    """What an operator does about held lanes."""
-    release_held(told.plant, lambda lane, reason: told.result.notes.append(f"held {lane}: {reason}"))
