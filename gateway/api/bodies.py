@@ -27,6 +27,30 @@ def too_large(path: str) -> str:
     return f"A file may have at most {MOST_FILE_BYTES >> 20} MB." if path in LARGER else "A request has at most 1 MB."
 
 
+def too_slow(seconds: float) -> str:
+    """What to say about a body that did not come in time."""
+    return f"The body did not arrive within {seconds:.0f} seconds."
+
+
+async def read_body(receive: Receive, *, most: int, seconds: float) -> bytes | None:
+    """A request's body, or its beginning when it is longer than that; None when the caller went away.
+
+    Raises TimeoutError when it does not come.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    async with asyncio.timeout(seconds):
+        while size <= most:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if not message.get("more_body", False):
+                break
+    return b"".join(chunks)
+
+
 class WholeBodies:
     """Hands a request on when its body is there, whole and with its length (RFC 9112 §7.1 allows bodies without)."""
 
@@ -48,10 +72,9 @@ class WholeBodies:
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
         most = self._most_bytes(scope["path"])
         try:
-            async with asyncio.timeout(seconds):
-                body = await self._read(receive, most)
+            body = await read_body(receive, most=most, seconds=seconds)
         except TimeoutError:
-            await refuse(scope, send, "too_slow", f"The body did not arrive within {seconds:.0f} seconds.")
+            await refuse(scope, send, "too_slow", too_slow(seconds))
             return
         if body is None:
             return  # the caller went away
@@ -66,19 +89,6 @@ class WholeBodies:
             return whole.pop() if whole else await receive()
 
         await self._app(scope, given, send)
-
-    async def _read(self, receive: Receive, most: int) -> bytes | None:
-        chunks: list[bytes] = []
-        size = 0
-        while size <= most:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if not message.get("more_body", False):
-                break
-        return b"".join(chunks)
 
 
 async def refuse(scope: Scope, send: Send, code: str, detail: str, told: dict[str, str] | None = None) -> None:

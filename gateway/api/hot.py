@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from gateway.api import headers
 from gateway.api.auth import Principal, digest_of, key_in, note_caller, principal_from_row
-from gateway.api.bodies import MOST_SECONDS
+from gateway.api.bodies import MOST_SECONDS, read_body, too_slow
 from gateway.api.pages import read_page
 from gateway.api.problems import CONTENT_TYPE, Field, Problem, document, invalid
 from gateway.api.problems import field as problem_field
@@ -344,20 +344,15 @@ async def _body(request: Request) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > MOST_BYTES:
         raise Problem("too_large", "A sale has at most 1 MB.")
-    chunks: list[bytes] = []
-    size = 0
     try:
-        async with asyncio.timeout(MOST_SECONDS):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > MOST_BYTES:
-                    raise Problem("too_large", "A sale has at most 1 MB.")
-                chunks.append(chunk)
+        body = await read_body(request.receive, most=MOST_BYTES, seconds=MOST_SECONDS)
     except TimeoutError:
-        closed = {"Connection": "close"}
-        words = f"The body did not arrive within {MOST_SECONDS:.0f} seconds."
-        raise Problem("too_slow", words, headers=closed) from None
-    return b"".join(chunks)
+        raise Problem("too_slow", too_slow(MOST_SECONDS), headers={"Connection": "close"}) from None
+    if body is None:
+        raise ClientDisconnect
+    if len(body) > MOST_BYTES:
+        raise Problem("too_large", "A sale has at most 1 MB.")
+    return body
 
 
 def _json(status: int, content: Any, told: dict[str, str] | None = None) -> Response:

@@ -26,6 +26,8 @@ from gateway.lib.clock import utc_now
 LEASE = timedelta(seconds=60)
 MOST_FAILURES = 8  # then it is given up
 KEPT = timedelta(days=30)  # for a person to look at
+# What is said of a file that was given up
+ASK_AGAIN = "Something failed on our side, several times. Ask for it again, and tell the operator if that fails too."
 SHORTEST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(hours=1)
 
 Beat = Callable[[], None]

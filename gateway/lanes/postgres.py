@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import socket
 import uuid
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from gateway.lanes.store import (
     lane_requests,
     lanes_of,
 )
+from gateway.lib.nul import without_nul
 
 # A heartbeat that lies further ahead than any lease comes from a clock that was wrong: it protects nothing
 ALIVE = """
@@ -293,15 +293,10 @@ async def _plan_by_keys(connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.execute(f"SET {name} = {value}")
 
 
-# An escaped NUL, not a backslash that happens to stand before u0000
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-
-
 def _json(rows: Any) -> str:
     return msgspec.json.encode(rows).decode()
 
 
 def _json_without_nul(rows: Any) -> str:
     """PostgreSQL keeps no NUL in a text. One of KRA must not keep a settlement out; one of a caller is refused."""
-    text = _json(rows)
-    return _NUL.sub(r"\1", text) if "\\u0000" in text else text
+    return without_nul(msgspec.json.encode(rows)).decode()

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from gateway.audit.services import record
-from gateway.lanes.chores import Beat, queue_chore
+from gateway.lanes.chores import ASK_AGAIN, Beat, queue_chore
 from gateway.lanes.models import Lane
 from gateway.lib.clock import NAIROBI, utc_now
 from gateway.reports.closing import check_branch, end_of
@@ -34,7 +34,6 @@ CHORE = "journal"
 BATCH = 500  # documents of a part
 MOST_DAYS = 366
 KEPT = timedelta(days=30)
-GIVEN_UP = "Something failed on our side, several times. Ask for it again, and tell the operator if that fails too."
 COLUMNS = (
     "printed_at",
     "branch",
@@ -190,7 +189,7 @@ def write_export(export_id: int, beat: Beat) -> None:
 def give_up_export(export_id: int) -> None:
     """Say that a file is not written, and drop what there is of it; one that is written stays."""
     unfinished = JournalExport.objects.filter(pk=export_id, finished_at=None)
-    if unfinished.update(problem=GIVEN_UP, finished_at=utc_now()):
+    if unfinished.update(problem=ASK_AGAIN, finished_at=utc_now()):
         JournalPart.objects.filter(export_id=export_id).delete()
 
 

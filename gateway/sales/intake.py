@@ -24,6 +24,7 @@ from gateway.kra.codes import PaymentMethod, TaxClass, is_code
 from gateway.kra.documents import Credentials, SaleDocument, SaleLine
 from gateway.kra.tax import Figures, LineIn, TaxInputError, figures
 from gateway.lib.money import ZERO
+from gateway.lib.nul import has_nul
 from gateway.lib.spelling import no_such_field
 
 T = TypeVar("T")
@@ -34,7 +35,6 @@ MOST_LINES = 999  # KRA counts lines with three digits
 MOST_MISSHAPEN = 100  # fields that one answer names
 ETIMS_BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE_SECONDS = 300  # how far a till's clock may run ahead of ours
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # escaped, not a backslash that happens to stand before u0000
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 PIN = re.compile(r"[A-Z][0-9]{9}[A-Z]")
@@ -134,7 +134,7 @@ def read_sale(body: bytes) -> SaleIn:
 
 def read_document(body: bytes, decoder: msgspec.json.Decoder[T], wanted: type[T]) -> T:
     """The document of this kind in a request's body. Raises NotJson or WrongSale."""
-    if b"\\u0000" in body and _NUL.search(body):  # PostgreSQL keeps no text with it
+    if has_nul(body):
         raise WrongSale([Wrong("(body)", "not_printable", "Take the control character \\u0000 out.")])
     try:
         document = decoder.decode(body)

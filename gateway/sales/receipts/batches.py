@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from gateway.lanes.chores import Beat, queue_chore
+from gateway.lanes.chores import ASK_AGAIN, Beat, queue_chore
 from gateway.lib.clock import NAIROBI, utc_now
 from gateway.sales.models import Invoice, PrintedDocument, ReceiptBatch
 from gateway.sales.receipts.document import ReceiptDocument, receipt_document
@@ -27,7 +27,6 @@ CHORE = "receipt_batch"
 STEP = 50  # documents between two words of progress
 MOST_DOCUMENTS = 5_000
 KEPT = timedelta(days=7)
-GIVEN_UP = "Something failed on our side, several times. Ask for it again, and tell the operator if that fails too."
 
 
 @transaction.atomic
@@ -99,7 +98,7 @@ def _rows(invoices: QuerySet[Invoice]) -> Iterator[Any]:
 def give_up_batch(batch_id: int) -> None:
     """Say that a file is not made; one that is made stays."""
     unfinished = ReceiptBatch.objects.filter(pk=batch_id, finished_at=None)
-    unfinished.update(status=ReceiptBatch.Status.FAILED, problem=GIVEN_UP, finished_at=utc_now())
+    unfinished.update(status=ReceiptBatch.Status.FAILED, problem=ASK_AGAIN, finished_at=utc_now())
 
 
 @transaction.atomic
