@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from gateway.devices.carrying import Case, carried, problem, rest_wanted, seated
+from gateway.devices.carrying import Case, carried, held, problem, rested, seated
 from gateway.devices.desk import Desk
 from gateway.kra.codes import ProductType, TaxClass
 from gateway.kra.documents import ItemDocument
@@ -197,21 +197,10 @@ def _kept(turn: Turn) -> str:
 
 def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
     """It is sent again after a rest, under the same number if KRA may have it."""
-    return Settlement(
-        state=_kept(case.turn) if error is None else "started",
-        failed=True,
-        rest_seconds=rest_wanted(error) or rest_seconds,
-        rest_reason=reason,
-        error=str(error or reason)[:300],
-        effects=case.effects,
-    )
+    return rested(case, _kept(case.turn) if error is None else "started", reason, rest_seconds, error)
 
 
 def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
     """Stop the company's items and tell people."""
-    return Settlement(
-        state=_kept(case.turn) if error is None else "started",
-        hold_reason=reason,
-        error=str(error or reason)[:300],
-        effects=[*case.effects, tell_held(case.row, reason, subject=case.row["public_id"])],
-    )
+    tell = tell_held(case.row, reason, subject=case.row["public_id"])
+    return held(case, _kept(case.turn) if error is None else "started", reason, error, tell)

@@ -93,7 +93,26 @@ async def carried(
     return settlement
 
 
-def rest_wanted(error: KraError | None) -> float | None:
+def rested(
+    case: Case, state: str, reason: str, rest_seconds: float | None, error: KraError | None, *more: Effect
+) -> Settlement:
+    """The lane rests, as long as KRA wants if it said so. `more` effects than the messages of the turn."""
+    return Settlement(
+        state=state,
+        failed=True,
+        rest_seconds=_rest_wanted(error) or rest_seconds,
+        rest_reason=reason,
+        error=str(error or reason)[:300],
+        effects=[*case.effects, *more],
+    )
+
+
+def held(case: Case, state: str, reason: str, error: KraError | None, *more: Effect) -> Settlement:
+    """The lane is held; who tells people of it is among the `more` effects."""
+    return Settlement(state=state, hold_reason=reason, error=str(error or reason)[:300], effects=[*case.effects, *more])
+
+
+def _rest_wanted(error: KraError | None) -> float | None:
     """How long KRA wants to be left alone, if it said so (seconds)."""
     return float(error.retry_after) if isinstance(error, Busy) and error.retry_after else None
 

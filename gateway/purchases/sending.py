@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.devices import carrying
-from gateway.devices.carrying import carried, problem, rest_wanted, seated
+from gateway.devices.carrying import carried, held, problem, rested, seated
 from gateway.devices.desk import Desk
 from gateway.kra.calls import purchases as calls
 from gateway.kra.codes import ImportStatus
@@ -219,26 +219,15 @@ def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: 
     """Nothing new reached KRA."""
     if case.unanswered_at is not None:
         return _doubt(case, error)
-    return Settlement(
-        state="queued",
-        failed=True,
-        rest_seconds=rest_wanted(error) or rest_seconds,
-        rest_reason=reason,
-        error=str(error or reason)[:300],
-        effects=[*case.effects, _requeue(case, problem("kra_away", reason, error))],
-    )
+    return rested(case, "queued", reason, rest_seconds, error, _requeue(case, problem("kra_away", reason, error)))
 
 
 def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
     """Stop the company's purchases and imports and tell people; the number stays while a try is unanswered."""
-    held, is_doubtful = problem("held", reason, error), case.unanswered_at is not None
-    shown = _in_doubt(case, held) if is_doubtful else _requeue(case, held)
-    return Settlement(
-        state="started" if is_doubtful else "queued",
-        hold_reason=reason,
-        error=str(error or reason)[:300],
-        effects=[*case.effects, shown, tell_held(case.row, reason, subject=case.row["public_id"])],
-    )
+    told, is_doubtful = problem("held", reason, error), case.unanswered_at is not None
+    shown = _in_doubt(case, told) if is_doubtful else _requeue(case, told)
+    tell = tell_held(case.row, reason, subject=case.row["public_id"])
+    return held(case, "started" if is_doubtful else "queued", reason, error, shown, tell)
 
 
 def _in_doubt(case: Case, told: dict[str, Any]) -> Effect:

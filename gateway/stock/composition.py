@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from gateway.devices.carrying import Case, carried, problem, rest_wanted, seated
+from gateway.devices.carrying import Case, carried, held, problem, rested, seated
 from gateway.devices.desk import Desk
 from gateway.kra.calls import stock as calls
 from gateway.kra.errors import Busy, DeviceTrouble, KraError, NoAnswer, NotSent, plain
@@ -88,21 +88,9 @@ def _not_told(case: Case, error: KraError) -> Settlement:
 
 def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
     """It is told again after a rest."""
-    return Settlement(
-        state="queued",
-        failed=True,
-        rest_seconds=rest_wanted(error) or rest_seconds,
-        rest_reason=reason,
-        error=str(error or reason)[:300],
-        effects=case.effects,
-    )
+    return rested(case, "queued", reason, rest_seconds, error)
 
 
 def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
     """Stop the company's items and tell people."""
-    return Settlement(
-        state="queued",
-        hold_reason=reason,
-        error=str(error or reason)[:300],
-        effects=[*case.effects, tell_held(case.row, reason, subject=case.row["item_public_id"])],
-    )
+    return held(case, "queued", reason, error, tell_held(case.row, reason, subject=case.row["item_public_id"]))

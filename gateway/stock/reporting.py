@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from gateway.devices import carrying
-from gateway.devices.carrying import carried, problem, rest_wanted, seated
+from gateway.devices.carrying import carried, held, problem, rested, seated
 from gateway.devices.desk import Desk, Seat
 from gateway.kra.calls import stock as calls
 from gateway.kra.codes import DEFAULT_RATES, StockReason, TaxClass
@@ -373,14 +373,7 @@ def _doubt(case: Case, error: KraError | None) -> Settlement:
 
 def _again(case: Case, error: KraError) -> Settlement:
     """The balance could not be told now; that may be repeated at will."""
-    return Settlement(
-        state="queued",
-        failed=True,
-        rest_seconds=rest_wanted(error),
-        rest_reason=plain(error),
-        error=str(error)[:300],
-        effects=case.effects,
-    )
+    return rested(case, "queued", plain(error), None, error)
 
 
 def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: KraError | None = None) -> Settlement:
@@ -392,33 +385,21 @@ def _wait(case: Case, reason: str, rest_seconds: float | None = None, *, error: 
     if case.unanswered_at is not None:
         return _doubt(case, error)
     requeue = _requeue(case.turn, problem("kra_away", reason, error))
-    return Settlement(
-        state="queued",
-        failed=True,
-        rest_seconds=rest_wanted(error) or rest_seconds,
-        rest_reason=reason,
-        error=str(error or reason)[:300],
-        effects=[*case.effects, requeue],
-    )
+    return rested(case, "queued", reason, rest_seconds, error, requeue)
 
 
 def _hold(case: Case, reason: str, error: KraError | None = None) -> Settlement:
     """Stop the branch's stock and tell people; sales go on."""
     row = case.row
-    held, tell = problem("held", reason, error), tell_held(row, reason, subject=row["public_id"])
+    told, tell = problem("held", reason, error), tell_held(row, reason, subject=row["public_id"])
     if row["status"] == "reported":
         return Settlement(state="queued", hold_reason=reason, error=reason[:300], effects=[*case.effects, tell])
     if case.unanswered_at is None:
-        effect = _requeue(case.turn, held)
+        shown = _requeue(case.turn, told)
     else:
-        doubt = {"unanswered_at": case.unanswered_at, "problem": held, "number": case.number}
-        effect = Effect(statements.DOUBT, {"id": case.turn.started.document_id, **doubt})
-    return Settlement(
-        state="started" if case.unanswered_at else "queued",
-        hold_reason=reason,
-        error=str(error or reason)[:300],
-        effects=[*case.effects, effect, tell],
-    )
+        doubt = {"unanswered_at": case.unanswered_at, "problem": told, "number": case.number}
+        shown = Effect(statements.DOUBT, {"id": case.turn.started.document_id, **doubt})
+    return held(case, "started" if case.unanswered_at else "queued", reason, error, shown, tell)
 
 
 def _requeue(turn: Turn, told: dict[str, Any] | None) -> Effect:
